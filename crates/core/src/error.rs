@@ -263,6 +263,24 @@ pub fn without_credentials(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether a message contains the parts of `pattern`, separated by `…`, in order. Tests omit the parts that they do not check.
+/// An error in the answer of a function that has done its work: why nothing runs.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Refused {
+    /// The name of the error.
+    pub error: &'static str,
+    /// Why, for people.
+    pub cause: String,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self {
+            error: error.name.as_str(),
+            cause: error.message,
+        }
+    }
+}
+
 #[cfg(test)]
 pub(crate) fn says(message: &str, pattern: &str) -> bool {
     let mut parts = pattern.split('…');

@@ -53,7 +53,7 @@ fn path_in_own(key: &str) -> Option<&str> {
 }
 
 /// The project and the deployment in the key of a repository in a principal's own folder,
-/// `own/{principal}/repositories/{project}/{deployment}.zip`; `None` for any other key. Whoever may upload to this key
+/// `own/{principal}/repositories/{project}/{deployment}.zip`; `None` for any other key. Who may upload to this key
 /// deploys no other deployment.
 #[must_use]
 pub fn deployment_of_repository(key: &str) -> Option<(&str, &str)> {
@@ -263,7 +263,7 @@ impl DeploymentId {
     }
 
     /// The key in the work bucket of the record by which the deployment is rolled back. No project's name begins with an
-    /// underscore, so it is never the record of a module, and whoever writes it can be kept from those.
+    /// underscore, so it is never the record of a module, and who writes it can be kept from those.
     #[must_use]
     pub fn record_key(&self) -> String {
         format!("deployed/_deployments/{self}.json")

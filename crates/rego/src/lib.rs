@@ -104,7 +104,7 @@ impl Rules {
         Ok(())
     }
 
-    /// Evaluates the rules on a plan. `now` is the time that they are told.
+    /// Evaluates the rules on a plan. `now` is the time that they see.
     ///
     /// # Errors
     /// Why there are no findings.

@@ -85,9 +85,9 @@ impl Handler {
         let found = approval.verdict().await?;
         let verdict = judge(&request, &rule, found.as_ref(), &caller, &says, now)?;
         let decided = approval.settle(verdict, &self.step_functions).await?;
-        tracing::info!(verdict = decided.state.as_str(), by = %caller.principal, "decided");
         // Another approver, or the end of the time, may have been faster.
         judge(&request, &rule, Some(&decided), &caller, &says, now)?;
+        tracing::info!(verdict = decided.state.as_str(), by = %caller.principal, "decided");
         Ok(ApprovalSummary::of(request, Some(&decided)))
     }
 }

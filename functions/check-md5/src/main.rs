@@ -187,6 +187,7 @@ impl Handler {
         let previous_status = stored.status_of(&request.module)?;
         if let Some(from) = destroy::moves_from(previous_status.as_ref(), options.target.as_ref()) {
             tracing::info!(%from, "moves");
+            self.refuse_move_by_rules(&request.module, at).await?;
             // Both are asked before anything runs; the destruction by the check of it.
             self.refuse_by_policy(&request.module, Change::Deploy, Some(&part), at)
                 .await?;
@@ -328,16 +329,36 @@ impl Handler {
             Action::Deploy => Change::Deploy,
             Action::Destroy => Change::Destroy,
         };
-        match self.approved(&plan.module, at.part_of).await {
-            Ok(parts) => {
-                let checked = parts.check_module(&ModuleRef::from(&plan.module), change, part, false);
-                Ok(checked.is_ok())
-            }
+        let policy = policies::of(&self.modules.work, &DeploymentId::from(&plan.module)).await?;
+        let is_pinned = ApprovalRule::of(policy.as_ref()).approve_values;
+        let of = ModuleRef::from(&plan.module);
+        let parts = self.approved(&plan.module, at.part_of).await;
+        match parts.and_then(|parts| parts.check_module(&of, change, part, is_pinned)) {
+            Ok(()) => Ok(true),
+            // Only rules that ask for an approval refuse it.
             Err(error) if matches!(error.name, ErrorName::ApprovalRequired | ErrorName::ApprovalVoid) => {
+                tracing::info!(cause = %error.message, "not approved");
                 Ok(false)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Refuses to move a module by a request of its own where rules have to be evaluated: they see its destruction and its
+    /// deployment one after the other, and would refuse the second when the first is done. The plan of a deployment has both.
+    async fn refuse_move_by_rules(&self, module: &ModuleId, at: At<'_>) -> Result<()> {
+        let deployment = DeploymentId::from(module);
+        let has_rules = policies::has_rego(&self.modules.work, &deployment).await?;
+        if !has_rules || self.is_admitted(&deployment, at).await? {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorName::DeniedByPolicy,
+            format!(
+                "{module}: expected a module that moves to be part of a plan of its deployment, which the rules {} are evaluated on, found a request of its own; start the whole deployment, with \"only\" for one module",
+                deployment.rego_key()
+            ),
+        ))
     }
 
     /// The plan that somebody has approved for the execution that this one says to be part of. An approval counts as long as

@@ -16,7 +16,7 @@ use seedflow_aws::stores::{plans, policies};
 use seedflow_core::approval::ApprovalNeeded;
 use seedflow_core::deployment::plan::{PlannedAction, PlannedModule};
 use seedflow_core::deployment::plan_json::{PlanJson, Scope};
-use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::error::{Error, ErrorName, Refused, Result};
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::definition::{DefinedBuild, DefinedSource, Definition, Surroundings};
 use seedflow_core::module::input::Action;
@@ -68,21 +68,6 @@ struct Evaluated {
     approval: Option<ApprovalNeeded>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<Refused>,
-}
-
-#[derive(Serialize)]
-struct Refused {
-    error: &'static str,
-    cause: String,
-}
-
-impl From<Error> for Refused {
-    fn from(error: Error) -> Self {
-        Self {
-            error: error.name.as_str(),
-            cause: error.message,
-        }
-    }
 }
 
 struct Handler {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_core::deployment::plan::{Plan, PlannedAction};
 use seedflow_core::deployment::record::{self, DeploymentRecord, Search};
-use seedflow_core::deployment::rollback::To;
+use seedflow_core::deployment::rollback::{OnFailure, To};
 use seedflow_core::deployment::state::State;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{DeploymentId, ModuleId};
@@ -46,8 +46,24 @@ impl Earlier {
     }
 }
 
-/// A module of which something is missing, and what.
+/// A module, and what of it is missing.
 type Missing = (ModuleId, String);
+
+/// Notes in a plan to which execution it is rolled back if a module fails, if the request or the policy asks for it.
+pub(crate) async fn prepare(store: &ModuleStore, plan: &mut Plan, on_failure: OnFailure) -> Result<()> {
+    let by_policy = plan.policy.as_ref().is_some_and(|policy| policy.rolls_back);
+    if on_failure == OnFailure::Stop && !by_policy {
+        return Ok(());
+    }
+    match last(store, &plan.deployment).await? {
+        Some(last) => plan.on_failure_to = Some(last.execution.name().to_owned()),
+        None => plan.warnings.push(
+            "on_failure: there is no success of the whole deployment yet, so a failure is not rolled back"
+                .to_owned(),
+        ),
+    }
+    Ok(())
+}
 
 /// Finds what a deployment goes back to, with the records of all its modules.
 pub(crate) async fn find(

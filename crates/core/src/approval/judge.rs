@@ -47,7 +47,7 @@ impl Submission {
 }
 
 /// The verdict of a call: a new one, or the stored one if the same principal repeats itself. `rule` is that of the policy as
-/// it is now, and the caller is whom AWS has identified.
+/// it is now, and the caller is the principal that AWS has identified.
 ///
 /// # Errors
 /// Why the call decides nothing: `InvalidInput`, `StateConflict`, `ApprovalVoid`, `ApprovalExpired` or `NotApprover`.

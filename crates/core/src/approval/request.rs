@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::error::excerpt;
+use crate::formats::shell_word::quoted;
 use crate::ids::{DeploymentId, ExecutionArn};
 use crate::module::commit_info::CommitInfo;
 use crate::policy::ApprovalRule;
@@ -25,7 +26,7 @@ pub struct ApprovalNeeded {
     pub plan: String,
     /// Why it needs one.
     pub reasons: Vec<String>,
-    /// The patterns of those who may decide; with none everybody whom IAM lets call the function.
+    /// The patterns of those who may decide; with none everybody that IAM lets call the function.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvers: Vec<String>,
     /// Whether who requested the plan may not approve it.
@@ -40,12 +41,16 @@ impl ApprovalNeeded {
     #[must_use]
     pub fn of(plan: String, reasons: Vec<String>, rule: &ApprovalRule) -> Option<Self> {
         (!reasons.is_empty()).then(|| Self {
-            plan,
             reasons: some(reasons),
-            approvers: some(rule.approvers_shown()),
-            four_eyes: rule.four_eyes,
-            expires_after_seconds: rule.expires_after.as_secs(),
+            ..Self::for_rules(plan, rule)
         })
+    }
+
+    /// The arguments of the command that approves it, without those that name the stack.
+    #[must_use]
+    pub fn arguments<'a>(&'a self, execution: &'a ExecutionArn) -> [&'a str; 6] {
+        let plan = self.plan.get(..SHOWN_HASH).unwrap_or(&self.plan);
+        ["approve", execution.name(), "--plan", plan, "--reason", "TEXT"]
     }
 
     /// What rules may ask for: the same without a reason.
@@ -149,10 +154,28 @@ impl ApprovalRequest {
     /// The command that approves it.
     #[must_use]
     pub fn command(&self) -> String {
-        format!(
-            "seedflow approve {} --plan {} --reason TEXT",
-            self.execution.name(),
-            self.shown_plan()
-        )
+        let words = self.needed.arguments(&self.execution).map(quoted);
+        format!("seedflow {}", words.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_command_quotes_the_name_of_the_execution() {
+        let request: ApprovalRequest = serde_json::from_value(json!({
+            "project": "shop", "deployment": "dev", "execution": "arn:aws:states:r:1:execution:deploy:it's mine",
+            "plan": "c0ffeec0ffeec0ffee", "reasons": [], "expires_after_seconds": 60,
+            "requested_at": "2026-11-29T12:00:00Z", "expires_at": "2026-11-29T12:01:00Z",
+        }))
+        .unwrap();
+        assert_eq!(
+            request.command(),
+            r"seedflow approve 'it'\''s mine' --plan c0ffeec0ffee --reason TEXT"
+        );
     }
 }

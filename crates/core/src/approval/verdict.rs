@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::request::ApprovalRequest;
-use crate::error::ErrorName;
+use crate::error::{Error, ErrorName, Refused};
 use crate::ids::ExecutionArn;
 
 /// What was decided.
@@ -63,15 +63,6 @@ pub struct Answer {
     pub plan: String,
     /// Why nothing runs; null if the plan was approved.
     pub refused: Option<Refused>,
-}
-
-/// Why nothing runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refused {
-    /// The name of the error.
-    pub error: &'static str,
-    /// Why, for people.
-    pub cause: String,
 }
 
 impl Verdict {
@@ -136,9 +127,6 @@ impl Verdict {
                 )
             }
         };
-        Some(Refused {
-            error: name.as_str(),
-            cause,
-        })
+        Some(Error::new(name, cause).into())
     }
 }

@@ -3,9 +3,6 @@
 //! The input has two forms, as for a module: the one that people and programs write, and the one that an upload to
 //! `sources/{project}/repository.zip` produces, which has only a source.
 
-use std::collections::BTreeSet;
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -13,8 +10,9 @@ use crate::ids::DeploymentId;
 
 use crate::deployment::manifest_options::ManifestOptions;
 use crate::deployment::rollback::{After, OnFailure, To};
-use crate::error::{Error, Result, did_you_mean, excerpt};
-use crate::formats::json_fields::{JsonFields, describe};
+use crate::deployment::selection::{Forced, Selection, refuse_unknown, selectors};
+use crate::error::{Error, Result, excerpt};
+use crate::formats::json_fields::JsonFields;
 use crate::ids::{ExecutionArn, ExecutionName, ModuleId, Name};
 use crate::module::input::Limits;
 use crate::module::metadata_reference::ModuleRef;
@@ -71,90 +69,6 @@ pub enum Action {
         /// The failure after which it started by itself.
         after: Option<After>,
     },
-}
-
-/// The modules that are forced.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Forced {
-    /// All of them.
-    All,
-    /// These modules; none if the list is empty.
-    Some(Vec<Selector>),
-}
-
-impl Forced {
-    /// Whether a module is forced.
-    #[must_use]
-    pub fn covers(&self, module: &ModuleId) -> bool {
-        match self {
-            Self::All => true,
-            Self::Some(selectors) => selectors.iter().any(|selector| selector.covers(module)),
-        }
-    }
-}
-
-/// The modules that an execution covers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selection(Vec<Selector>);
-
-impl Selection {
-    /// Whether the selection includes a module.
-    #[must_use]
-    pub fn covers(&self, module: &ModuleId) -> bool {
-        self.is_everything() || self.0.iter().any(|selector| selector.covers(module))
-    }
-
-    /// Whether the selection includes every module.
-    #[must_use]
-    pub fn is_everything(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-/// A group, or one module of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selector {
-    group: Name,
-    module: Option<Name>,
-}
-
-impl Selector {
-    fn means(&self, module: &ModuleRef) -> bool {
-        self.group == module.group && self.module.as_ref().is_none_or(|name| *name == module.module)
-    }
-
-    fn parse(path: &str, value: &Value) -> Result<Self> {
-        let Value::String(text) = value else {
-            return Err(Error::field(
-                path,
-                describe(value),
-                "a group, or a module as group/module",
-            ));
-        };
-        let (group, module) = match text.split_once('/') {
-            Some((group, module)) => (group, Some(Name::parse(path, module)?)),
-            None => (text.as_str(), None),
-        };
-        Ok(Self {
-            group: Name::parse(path, group)?,
-            module,
-        })
-    }
-
-    /// Whether the selector matches a module.
-    #[must_use]
-    pub fn covers(&self, module: &ModuleId) -> bool {
-        self.means(&ModuleRef::from(module))
-    }
-}
-
-impl fmt::Display for Selector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.module {
-            Some(module) => write!(f, "{}/{module}", self.group),
-            None => write!(f, "{}", self.group),
-        }
-    }
 }
 
 impl Locked {
@@ -232,7 +146,7 @@ impl DeploymentInput {
         }
     }
 
-    /// Refuses a repository whose manifest describes another deployment than the key of its upload names: whoever may write
+    /// Refuses a repository whose manifest describes another deployment than the key of its upload names: who may write
     /// to that key may deploy no other one.
     ///
     /// # Errors
@@ -273,42 +187,6 @@ impl DeploymentInput {
             Action::Destroy { .. } => false,
         };
         self.only.is_everything() && waits
-    }
-}
-
-/// Refuses names of groups and modules that do not exist, before there is a whole input.
-///
-/// # Errors
-/// `InvalidInput` with the field, the name and the existing names.
-pub fn refuse_unknown_names(field: &str, names: &[String], known: &[ModuleRef]) -> Result<()> {
-    let names = Value::from(names.to_vec());
-    refuse_unknown(field, &selectors(field, Some(names))?, known)
-}
-
-/// Refuses a selector that matches nothing: it is a typing mistake, and would silently leave out the intended module.
-fn refuse_unknown(field: &str, selectors: &[Selector], known: &[ModuleRef]) -> Result<()> {
-    let unknown = |selector: &&Selector| !known.iter().any(|module| selector.means(module));
-    match selectors.iter().find(unknown) {
-        None => Ok(()),
-        Some(selector) => {
-            // A deployed module of the manifest is known twice.
-            let modules: BTreeSet<&ModuleRef> = known.iter().collect();
-            let modules: Vec<String> = modules.into_iter().map(ToString::to_string).collect();
-            let groups = known.iter().map(|module| module.group.as_str());
-            let alike: Vec<&str> = match selector.module {
-                Some(_) => modules.iter().map(String::as_str).collect(),
-                None => groups.collect(),
-            };
-            let meant = did_you_mean(&selector.to_string(), &alike);
-            Err(Error::field(
-                field,
-                format!("\"{selector}\", which names no group or module of the manifest"),
-                format!(
-                    "a group or a module of {}{meant}",
-                    excerpt(&modules.join(", "), 600)
-                ),
-            ))
-        }
     }
 }
 
@@ -369,22 +247,6 @@ fn named(project: Option<String>, fields: &mut JsonFields, verb: &str) -> Result
     let project = ModuleId::project(&project.ok_or_else(|| needed("project"))?)?;
     let deployment = fields.text("deployment")?.ok_or_else(|| needed("deployment"))?;
     Ok((project, Name::parse("deployment", &deployment)?))
-}
-
-fn selectors(path: &str, value: Option<Value>) -> Result<Vec<Selector>> {
-    match value {
-        None => Ok(Vec::new()),
-        Some(Value::Array(items)) => items
-            .iter()
-            .enumerate()
-            .map(|(i, item)| Selector::parse(&format!("{path}[{i}]"), item))
-            .collect(),
-        Some(other) => Err(Error::field(
-            path,
-            describe(&other),
-            "a list of groups and of modules as group/module",
-        )),
-    }
 }
 
 #[cfg(test)]

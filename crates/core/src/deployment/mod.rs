@@ -25,5 +25,6 @@ pub mod report;
 pub mod repository;
 pub mod repository_zip;
 pub mod rollback;
+pub mod selection;
 pub mod state;
 pub mod status;

@@ -4,18 +4,19 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use serde_json::json;
 
 use super::changed_values::plain;
 use crate::formats::python_json::dumps;
 use crate::module::fingerprint::{Fingerprint, Versions};
 use crate::module::input::Options;
 use crate::module::parameters::{ParameterValue, Parameters};
+use crate::policy::version_of;
 
 /// What a module is deployed from; empty for one that is destroyed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModulePart {
-    /// The hash of files, commands, parameters and settings, without values of upstream modules.
+    /// The hash of files, commands, parameters and settings, with references to upstream modules and without their values.
     #[serde(default)]
     pub content: Option<String>,
     /// The values of upstream modules, by parameter, as far as they are published.
@@ -50,11 +51,14 @@ impl ModulePart {
         };
         let references = options.parameters.iter();
         let references = references.filter(|(_, value)| matches!(value, ParameterValue::ModuleMetadata(_)));
+        let references: BTreeMap<&str, &ParameterValue> = references.collect();
+        let own = Fingerprint::of_digests(digest, deployspec_digest, &own, versions).hash;
+        let content = version_of(json!([own, references]).to_string().as_bytes());
         let value = |name: &str| resolved.iter().find(|(other, _)| *other == name);
-        let values = references.map(|(name, _)| {
+        let values = references.keys().map(|&name| {
             let value = match value(name) {
                 Some((_, ParameterValue::Value(value))) => UpstreamValue {
-                    digest: Some(sha256(dumps(value).as_bytes())),
+                    digest: Some(version_of(dumps(value).as_bytes())),
                     shown: plain(name, value),
                 },
                 _ => UpstreamValue {
@@ -65,7 +69,7 @@ impl ModulePart {
             (name.to_owned(), value)
         });
         Self {
-            content: Some(Fingerprint::of_digests(digest, deployspec_digest, &own, versions).hash),
+            content: Some(content),
             values: values.collect(),
         }
     }
@@ -84,8 +88,4 @@ impl ModulePart {
         });
         changed.collect()
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
 }

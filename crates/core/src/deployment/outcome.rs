@@ -211,7 +211,7 @@ impl DeploymentOutcome {
             return status;
         }
         let (reason, cause) = (self.explain(&why), self.cause(&why));
-        // A rollback that started by itself tells what it was to undo, too.
+        // A rollback that started by itself also has what it was to undo.
         let after = plan
             .rollback
             .as_ref()

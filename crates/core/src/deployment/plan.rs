@@ -237,11 +237,21 @@ impl Plan {
     /// Refuses a plan that may not start.
     ///
     /// # Errors
-    /// `Blocked` with the modules and their obstacles, or `DeniedByPolicy` with what breaks the policy or the rules.
+    /// `Blocked` with the modules and their obstacles, or `DeniedByPolicy` with what breaks the policy or the rules. Of a
+    /// rollback that started by itself, also the failure before it.
     pub fn refuse(&self) -> Result<()> {
-        self.refuse_blocked()?;
-        self.policy.as_ref().map_or(Ok(()), Decision::refuse)?;
-        self.rego.as_ref().map_or(Ok(()), Verdict::refuse)
+        let refused = self
+            .refuse_blocked()
+            .and_then(|()| self.policy.as_ref().map_or(Ok(()), Decision::refuse))
+            .and_then(|()| self.rego.as_ref().map_or(Ok(()), Verdict::refuse));
+        let after = self
+            .rollback
+            .as_ref()
+            .and_then(|rollback| rollback.after.as_ref());
+        refused.map_err(|error| match after {
+            Some(after) => after.then(error),
+            None => error,
+        })
     }
 
     /// Refuses a plan with a blocked module: no work begins that cannot be completed.

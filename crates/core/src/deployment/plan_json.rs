@@ -39,7 +39,7 @@ pub struct PlanJson {
     /// The number of modules by action.
     #[serde(default)]
     pub counts: Value,
-    /// The commit, its author and its branch, as whoever handed it over says.
+    /// The commit, its author and its branch, as the one who handed it over claims.
     #[serde(default)]
     pub origin: CommitInfo,
     /// The modules.

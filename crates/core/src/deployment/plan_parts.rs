@@ -7,13 +7,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::module_part::ModulePart;
 use super::plan::{Plan, PlannedAction};
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::module::metadata_reference::ModuleRef;
-use crate::policy::Change;
+use crate::policy::{Change, version_of};
 
 /// The most differences that a message names, and its length.
 const MAX_NAMED: usize = 10;
@@ -34,12 +33,12 @@ pub struct PlanParts {
     /// Sources of other hosts, each with what was fetched.
     #[serde(default)]
     pub sources: BTreeMap<String, String>,
-    /// The modules of which an execution starts, by `group/module`.
+    /// The modules with an execution that starts, by `group/module`.
     #[serde(default)]
     pub modules: BTreeMap<String, PlannedPart>,
 }
 
-/// A module of which an execution starts.
+/// A module with an execution that starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedPart {
     /// What is planned.
@@ -82,7 +81,7 @@ impl PlanParts {
     #[must_use]
     pub fn hash(&self) -> String {
         // Keys are strings only, so this can't fail.
-        sha256(serde_json::to_string(self).unwrap_or_default().as_bytes())
+        version_of(serde_json::to_string(self).unwrap_or_default().as_bytes())
     }
 
     /// Refuses a plan that is not the approved one. `now` are the parts of the plan that is about to run.
@@ -90,10 +89,10 @@ impl PlanParts {
     /// # Errors
     /// `ApprovalVoid` with everything that has changed.
     pub fn check_again(&self, now: &Self) -> Result<()> {
-        let differences = self.differences(now);
-        if differences.is_empty() {
+        if self.hash() == now.hash() {
             return Ok(());
         }
+        let differences = self.differences(now);
         let more = differences.len().saturating_sub(MAX_NAMED);
         let mut named = differences
             .into_iter()
@@ -243,10 +242,6 @@ fn names<'a, T>(one: &'a BTreeMap<String, T>, two: &'a BTreeMap<String, T>) -> V
     names
 }
 
-fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -268,8 +263,18 @@ mod tests {
 
     /// A module that takes `vpc` from an upstream module that has published this, or nothing.
     fn part(digest: &str, size: u64, published: Option<&str>) -> ModulePart {
-        let parameters =
-            json!({"size": size, "vpc": {"module_metadata": {"group": "n", "module": "v", "key": "Id"}}});
+        part_with(
+            digest,
+            json!({"size": size, "vpc": reference("v", "Id")}),
+            published,
+        )
+    }
+
+    fn reference(module: &str, key: &str) -> Value {
+        json!({"module_metadata": {"group": "n", "module": module, "key": key}})
+    }
+
+    fn part_with(digest: &str, parameters: Value, published: Option<&str>) -> ModulePart {
         let options = Options::from_manifest(
             &json!({"parameters": parameters}),
             &module(),
@@ -312,6 +317,24 @@ mod tests {
         let error = then.check_again(now).unwrap_err();
         assert_eq!(error.name, ErrorName::ApprovalVoid);
         error.message
+    }
+
+    /// Whether values have to be those of the approval or not: what they are taken from does.
+    #[test]
+    fn a_module_that_refers_to_something_else_is_not_what_was_approved() {
+        let then = parts(part("b", 1, Some("vpc-1")));
+        let module = ModuleRef::from(&module());
+        for parameters in [
+            json!({"size": 1, "vpc": reference("other", "Id")}),
+            json!({"size": 1, "vpc": reference("v", "Other")}),
+            json!({"size": 1, "vpc": reference("v", "Id"), "more": reference("v", "Id")}),
+            json!({"size": 1}),
+        ] {
+            let now = part_with("b", parameters, Some("vpc-1"));
+            let checked = then.check_module(&module, Change::Deploy, Some(&now), false);
+            assert_eq!(checked.unwrap_err().name, ErrorName::ApprovalVoid, "{now:?}");
+            void(&then, &parts(now));
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::module_part::ModulePart;
 use super::order;
 use super::plan::{Item, Plan, PlannedAction, PlannedModule, Wave};
 use super::state::State;
-use crate::deployment::input::{Forced, Selection};
+use crate::deployment::selection::{Forced, Selection};
 use crate::error::{Error, ErrorName, Result};
 use crate::ids::{DeploymentId, ExecutionArn, ModuleId, Name, hyphens};
 use crate::module::change_detection::decide;
@@ -123,11 +123,11 @@ pub fn rolling_back(
             let modules = groups.iter().flat_map(|group| &group.modules);
             modules.into_iter().any(|one| ModuleRef::from(&one.id) == *module)
         };
-        let stays = planning
-            .state
-            .deployed()
-            .into_iter()
-            .filter(|module| !then(module));
+        let mut stays = planning.state.deployed();
+        stays.retain(|module| !then(module));
+        // What is deployed then is neither what was nor what is planned, so it is nothing to go back to.
+        plan.whole &= stays.is_empty();
+        let stays = stays.iter();
         plan.warnings
             .extend(stays.map(|module| format!("{module}: it did not exist then, and stays as it is")));
     }

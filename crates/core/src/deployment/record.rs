@@ -77,7 +77,7 @@ impl DeploymentRecord {
         })
     }
 
-    /// Whether this is what is deployed: the same modules, none of which failed or was deployed since.
+    /// Whether this is what is deployed: the same modules, and none failed or was deployed since.
     #[must_use]
     pub fn is_deployed(&self, state: &State) -> bool {
         let then: BTreeSet<&ModuleRef> = self.modules.iter().collect();

@@ -7,11 +7,11 @@ use std::io::{Read as ReadBytes, Seek};
 
 use super::planner;
 use crate::deployment::archives::{Archives, Content, ModuleDigest as Files};
-use crate::deployment::input::Forced;
 use crate::deployment::manifest;
 use crate::deployment::manifest::{Diagnostic, LoadContext};
 use crate::deployment::remote_source::{FetchedSource, RemoteSource, SourcePath};
 use crate::deployment::repository_zip::Repository;
+use crate::deployment::selection::Forced;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
 use crate::ids::ModuleId;

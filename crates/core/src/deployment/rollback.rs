@@ -10,11 +10,14 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result, excerpt};
 use crate::formats::json_fields::JsonFields;
 use crate::ids::{DeploymentId, ExecutionArn, ExecutionName};
+use crate::policy::version_of;
 
 /// The longest cause of the failure that travels with a rollback.
 const MAX_CAUSE: usize = 1000;
 /// The most of it that a message about the rollback's own failure has.
 const MAX_FIRST: usize = 120;
+/// The longest name of an execution that the name of its rollback has as a whole.
+const MAX_NAMED: usize = 66;
 
 /// A rollback, in a plan and in a status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +86,12 @@ impl After {
             excerpt(&self.cause, MAX_FIRST)
         )
     }
+
+    /// The error of the rollback, with the failure before it.
+    #[must_use]
+    pub fn then(&self, error: Error) -> Error {
+        Error::new(error.name, self.and_then(&error.message))
+    }
 }
 
 /// A rollback that starts when a deployment has failed.
@@ -111,11 +120,17 @@ impl NextRollback {
         }
     }
 
-    /// The name of the execution that rolls back what an execution deployed (Step Functions: up to 80 characters).
+    /// The name of the execution that rolls back what an execution deployed (Step Functions: up to 80 characters). One that
+    /// has to be cut ends with a digest, because names may differ at their ends only.
     #[must_use]
     pub fn name_after(execution: &ExecutionArn) -> String {
-        let of: String = execution.name().chars().take(66).collect();
-        format!("rollback-of-{of}")
+        let of = execution.name();
+        if of.chars().count() <= MAX_NAMED {
+            return format!("rollback-of-{of}");
+        }
+        let digest = version_of(of.as_bytes());
+        let start: String = of.chars().take(MAX_NAMED - 17).collect();
+        format!("rollback-of-{start}-{}", &digest[..16])
     }
 }
 
@@ -174,11 +189,12 @@ mod tests {
             (&json!("rollback"), &json!("good"), &json!("p"))
         );
         assert_eq!(After::parse(&next.input["after"]), Ok(after()));
-        let long = After {
-            execution: ExecutionArn::new(format!("a:{}", "x".repeat(80))),
-            ..after()
+        let of_long = |end: &str| {
+            let execution = ExecutionArn::new(format!("a:{}{end}", "x".repeat(79)));
+            NextRollback::name_after(&execution)
         };
-        assert!(NextRollback::new(&deployment, "good", &long).name.len() <= 80);
+        assert_eq!((of_long("a").len(), of_long("b").len()), (78, 78));
+        assert_ne!(of_long("a"), of_long("b"), "they differ at their ends only");
     }
 
     #[test]
@@ -194,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn both_causes_are_told() {
+    fn both_causes_are_reported() {
         assert_eq!(
             after().and_then("apps/web failed: exit 1"),
             "bad failed: data/store failed: exit 3; its rollback failed, too: apps/web failed: exit 1"

@@ -166,7 +166,7 @@ impl Status {
         }
     }
 
-    /// The same status, which tells that a rollback follows.
+    /// The same status, with the rollback that follows.
     #[must_use]
     pub fn followed_by(mut self, next: &NextRollback) -> Self {
         let reason = self.why.reason.unwrap_or_default();

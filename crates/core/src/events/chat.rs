@@ -1,14 +1,14 @@
-//! What a chat channel is told: a custom notification of Amazon Q Developer in chat applications, for Slack and Microsoft
+//! What a chat channel gets: a custom notification of Amazon Q Developer in chat applications, for Slack and Microsoft
 //! Teams.
 //!
-//! An event that people are told of carries it as its field `chat`, and the rule that mails the event's `message` sends this
+//! An event that is sent to people carries it as its field `chat`, and the rule that mails the event's `message` sends this
 //! to the topic of the channels, unchanged. The causes in it come from commands of modules, so nothing of them may be read as
 //! a link, as a mention or as other markup: they stand in a code block, without the characters that end one or that Slack
 //! reads as markup there (`<!channel>`).
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::excerpt;
+use crate::error::{ErrorName, excerpt};
 use crate::started_by::StartedBy;
 
 /// The longest title and description (Amazon Q Developer in chat applications administrator guide, "Custom notifications",
@@ -103,6 +103,22 @@ impl Happened<'_> {
     }
 }
 
+/// The errors of files that `seedflow check` finds, too.
+const FOUND_BY_CHECK: [ErrorName; 4] = [
+    ErrorName::InvalidInput,
+    ErrorName::InvalidManifest,
+    ErrorName::InvalidDeployspec,
+    ErrorName::InvalidModuleStack,
+];
+
+/// What to do after a request was refused with this error: to check the files if they are wrong, else to read the report.
+pub fn after_refusal(error: Option<&str>, report: String) -> String {
+    match FOUND_BY_CHECK.iter().any(|name| Some(name.as_str()) == error) {
+        true => "seedflow check .".to_owned(),
+        false => report,
+    }
+}
+
 /// A text without markup, of bounded length. Lines stay: a cause may have several.
 fn plain(text: &str, limit: usize) -> String {
     let inert: String = text
@@ -168,6 +184,21 @@ mod tests {
             description,
             "```\n'''‹!channel› ‹https://evil.example|Approve›\n```"
         );
+    }
+
+    #[test]
+    fn only_files_that_are_wrong_are_checked_after_a_refusal() {
+        let after = |error| after_refusal(error, "report".to_owned());
+        assert_eq!(after(Some("InvalidManifest")), "seedflow check .");
+        assert_eq!(after(Some("InvalidDeployspec")), "seedflow check .");
+        for other in [
+            Some("DeniedByPolicy"),
+            Some("DeploymentBusy"),
+            Some("ApprovalRejected"),
+            None,
+        ] {
+            assert_eq!(after(other), "report", "{other:?}");
+        }
     }
 
     #[test]

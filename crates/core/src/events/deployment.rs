@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::chat::{ChatNotification, Happened};
-use super::envelope::{Event, ReportAt, VERSION, is_told, line, readable, seconds};
+use super::chat::{ChatNotification, Happened, after_refusal};
+use super::envelope::{Event, ReportAt, VERSION, is_sent_to_people, line, readable, seconds};
 use crate::approval::ApprovalSummary;
 use crate::deployment::status::Status;
 use crate::formats::shell_word::quoted;
@@ -74,7 +74,7 @@ pub struct DeploymentStateChange {
     /// The report of the execution, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportAt>,
-    /// What a chat channel is told, if people are told of this.
+    /// What a chat channel gets, if this is sent to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<ChatNotification>,
     /// Summary in one line for people.
@@ -120,7 +120,7 @@ impl DeploymentStateChange {
             commit_info: status.commit_info.clone(),
             approval: status.approval.clone(),
             report,
-            chat: is_told(status.state, status.previous_state)
+            chat: is_sent_to_people(status.state, status.previous_state)
                 .then(|| happened(deployment, status, page.as_deref()).notification()),
             message: message(deployment, status, ended, page.as_deref()),
         }
@@ -193,7 +193,7 @@ fn happened<'a>(deployment: &DeploymentId, status: &'a Status, page: Option<&str
         State::Aborted => ("was aborted", vec![report, format!("seedflow retry {execution}")]),
         State::Refused => (
             "was refused before anything ran",
-            vec!["seedflow check .".to_owned()],
+            vec![after_refusal(status.why.error.as_deref(), report)],
         ),
         State::WaitingForApproval => {
             let command = status

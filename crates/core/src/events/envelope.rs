@@ -34,9 +34,9 @@ pub struct ReportAt {
     pub key: String,
 }
 
-/// Whether people are told of a state: a failure and its like, a plan that waits for an approval, or a recovery. The rule of mails in template.yaml says the
-/// same.
-pub(super) fn is_told(state: State, before: Option<State>) -> bool {
+/// Whether people get a message about a state: a failure and its like, a plan that waits for an approval, or a recovery. The
+/// rule of mails in template.yaml has the same states.
+pub(super) fn is_sent_to_people(state: State, before: Option<State>) -> bool {
     let needs_people = matches!(
         state,
         State::Failed | State::Aborted | State::Refused | State::WaitingForApproval

@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::chat::{ChatNotification, Happened};
-use super::envelope::{Event, ReportAt, VERSION, is_told, line, readable, seconds};
+use super::chat::{ChatNotification, Happened, after_refusal};
+use super::envelope::{Event, ReportAt, VERSION, is_sent_to_people, line, readable, seconds};
 use crate::console::LogUrl;
 use crate::error::excerpt;
 use crate::formats::shell_word::quoted;
@@ -94,7 +94,7 @@ pub struct ModuleStateChange {
     /// The report of the execution, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportAt>,
-    /// What a chat channel is told, if people are told of this.
+    /// What a chat channel gets, if this is sent to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chat: Option<ChatNotification>,
     /// Summary in one line for people.
@@ -149,7 +149,7 @@ impl ModuleStateChange {
                 bucket: work_bucket.to_owned(),
                 key: module.report_key(&status.execution),
             }),
-            chat: (part_of.is_none() && is_told(status.state, status.previous_state))
+            chat: (part_of.is_none() && is_sent_to_people(status.state, status.previous_state))
                 .then(|| happened(module, status).notification()),
             message: message(module, status, ended),
         }
@@ -225,7 +225,7 @@ fn happened<'a>(module: &ModuleId, status: &'a Status) -> Happened<'a> {
         ),
         State::Refused => (
             "was refused before anything ran",
-            vec!["seedflow check .".to_owned()],
+            vec![after_refusal(status.why.error.as_deref(), of("report"))],
         ),
         _ => ("works again", Vec::new()),
     };

@@ -115,7 +115,7 @@ pub(super) fn counts(counts: &BTreeMap<String, usize>) -> Markup {
     }
 }
 
-/// The approval that the plan waits or waited for: why, of whom, how to give it, and who decided what.
+/// The approval that the plan waits or waited for: why, who may give it and how, and who decided what.
 fn approval(approval: Option<&ApprovalSummary>) -> Markup {
     let Some(approval) = approval else {
         return html! {};

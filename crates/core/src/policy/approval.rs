@@ -53,7 +53,7 @@ impl ApprovalMode {
 pub struct ApprovalRule {
     /// Which plans wait; without it those that destroy more than half of the deployment's modules.
     pub mode: Option<ApprovalMode>,
-    /// Who may decide; with none, everybody whom IAM lets call the function.
+    /// Who may decide; with none, everybody that IAM lets call the function.
     pub approvers: Vec<PrincipalPattern>,
     /// Whether who requested the plan may not approve it.
     pub four_eyes: bool,

@@ -28,7 +28,7 @@ pub struct Policy {
     pub freeze: Vec<Freeze>,
     /// Why nothing starts; running builds finish.
     pub stopped: Option<String>,
-    /// Which plans wait for a person, and for whom.
+    /// Which plans wait for a person, and who that may be.
     pub approval: ApprovalRule,
     /// Whether a deployment that fails is rolled back.
     pub rolls_back: bool,

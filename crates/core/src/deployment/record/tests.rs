@@ -5,7 +5,7 @@ use super::super::outcome::EndedExecution;
 use super::super::plan::{PlannedAction, PlannedModule};
 use super::super::planner::{Planning, rolling_back};
 use super::*;
-use crate::deployment::input::Selection;
+use crate::deployment::selection::Selection;
 use crate::ids::ExecutionName;
 use crate::module::codebuild::request::tests;
 use crate::module::fingerprint::VersionsByTarget;

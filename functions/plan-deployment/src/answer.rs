@@ -1,0 +1,197 @@
+//! What the calls answer: the deployment's name, or its plan with what to start. The plan is stored first, and so is what is too
+//! long for a payload.
+
+use jiff::Timestamp;
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::stores::plans;
+use seedflow_core::approval::ApprovalNeeded;
+use seedflow_core::deployment::input::{Action, DeploymentInput};
+use seedflow_core::deployment::plan::{Plan, Wave, spill_long_inputs};
+use seedflow_core::deployment::plan_parts::PlanParts;
+use seedflow_core::deployment::remote_source::RemoteSource;
+use seedflow_core::deployment::rollback::Rollback;
+use seedflow_core::error::{Error, ErrorName, Refused, Result};
+use seedflow_core::ids::{DeploymentId, ExecutionArn};
+use seedflow_core::module::commit_info::CommitInfo;
+use seedflow_core::policy::Decision;
+use seedflow_core::started_by::StartedBy;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// Maximum length of the list of modules in the answer; a longer one is stored with the plan.
+const MAX_LISTED: usize = 150 * 1024;
+
+/// The answer of the first call.
+#[derive(Serialize)]
+pub(crate) struct Named {
+    pub(crate) deployment: DeploymentId,
+    /// Whether everything is deployed: such an execution may wait for others.
+    pub(crate) whole: bool,
+    /// Whether nothing is changed: such an execution needs no lock.
+    pub(crate) plan_only: bool,
+    /// Whether a refusal of such a plan is recorded.
+    pub(crate) record_refusal: bool,
+    /// The commit of the repository: a refusal has it.
+    pub(crate) origin: CommitInfo,
+    /// The time by which the execution takes its place among those that wait, if it isn't that of its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) place: Option<Timestamp>,
+    /// Who started the execution: its modules and a refusal have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) started_by: Option<StartedBy>,
+}
+
+/// The answer of the second call.
+#[derive(Serialize)]
+pub(crate) struct PlannedModule {
+    /// The deployment.
+    pub(crate) deployment: DeploymentId,
+    /// The executions to start, wave by wave.
+    pub(crate) waves: Vec<Wave>,
+    /// The key of the whole plan.
+    pub(crate) plan_key: String,
+    /// The number of modules by action.
+    pub(crate) counts: Value,
+    /// The modules with their actions and reasons, if the list is not too long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) modules: Option<Value>,
+    /// What the deployment's policy says of the plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<Decision>,
+    /// Of a rollback, to what.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rollback: Option<Rollback>,
+    /// Warnings for people.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<String>,
+    /// The commit, for a plan that is only shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<CommitInfo>,
+    /// Whether `modules` lacks definitions and changed values.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) shortened: bool,
+    /// Whether the rules of the deployment have to be evaluated on the stored plan.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) evaluate: bool,
+    /// The approval that the plan needs before it runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) approval: Option<ApprovalNeeded>,
+    /// The remote sources that have to be fetched before anything can be planned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fetch: Option<Vec<RemoteSource>>,
+    /// Why nothing is started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refused: Option<Refused>,
+}
+
+/// What planning leads to.
+pub(crate) enum Outcome {
+    /// A plan, and what to start.
+    Planned(Box<Plan>, Vec<Wave>),
+    /// Sources that have to be fetched first.
+    Fetch(Vec<RemoteSource>),
+}
+
+/// Stores the plan and returns what to start. An error is returned with the deployment's name, so that the deployment's
+/// status can have it too.
+pub(crate) async fn answer(
+    work: &Bucket,
+    deployment: DeploymentId,
+    made: Result<Outcome>,
+    request: &DeploymentInput,
+    execution: &ExecutionArn,
+) -> Result<PlannedModule> {
+    let mut answer = PlannedModule {
+        deployment,
+        waves: Vec::new(),
+        plan_key: execution.deployment_key(),
+        counts: Value::Null,
+        modules: None,
+        policy: None,
+        rollback: None,
+        warnings: Vec::new(),
+        origin: None,
+        shortened: false,
+        evaluate: false,
+        approval: None,
+        fetch: None,
+        refused: None,
+    };
+    let (plan, waves) = match made {
+        Ok(Outcome::Planned(plan, waves)) => (*plan, waves),
+        Ok(Outcome::Fetch(sources)) => {
+            answer.fetch = Some(sources);
+            return Ok(answer);
+        }
+        Err(error) if is_decided(&error, request) => {
+            answer.refused = Some(error.into());
+            return Ok(answer);
+        }
+        Err(error) => return Err(error),
+    };
+    answer.evaluate = plan.rules.is_some();
+    if (plan.approval.is_some() || answer.evaluate) && !request.plan_only {
+        plans::store_parts(work, execution, &PlanParts::of(&plan)).await?;
+    }
+    plans::store_deployment(work, execution, &plan).await?;
+    answer.counts = json!(plan.counts());
+    answer.policy = plan.policy.clone();
+    answer.rollback = plan.rollback.clone();
+    answer.approval = plan.approval.clone();
+    answer.origin = Some(plan.commit_info.clone());
+    (answer.modules, answer.shortened) = listed(&plan);
+    if request.record_refusal
+        && let Err(error) = plan.refuse()
+    {
+        answer.refused = Some(error.into());
+    }
+    if request.plan_only {
+        if plan.rollback.is_some() {
+            answer.warnings = plan.warnings.clone();
+        }
+        return Ok(answer);
+    }
+    let to_start = plan.refuse().and_then(|()| spill_long_inputs(waves, execution));
+    match to_start {
+        Err(error) => answer.refused = Some(error.into()),
+        Ok((waves, stored)) => {
+            for (key, text) in stored {
+                work.put(&key, text).await?;
+            }
+            answer.modules = None;
+            answer.origin = None;
+            answer.waves = waves;
+        }
+    }
+    Ok(answer)
+}
+/// Whether an error concerns the deployment, so that its status should have it. Temporary errors do not, nor do errors of
+/// an input that destroys, which may name a deployment that never existed.
+fn is_decided(error: &Error, request: &DeploymentInput) -> bool {
+    match error.name {
+        ErrorName::Throttled | ErrorName::ServiceUnavailable => false,
+        ErrorName::InvalidInput => matches!(request.action, Action::Deploy { .. }),
+        _ => true,
+    }
+}
+
+/// The list of modules for the answer: without definitions and the values that change if it is too long with them, which the
+/// second value says, and none if it is too long even then. The stored plan has everything.
+fn listed(plan: &Plan) -> (Option<Value>, bool) {
+    let is_short = |modules: &Value| text(modules).len() < MAX_LISTED;
+    let whole = json!(plan.modules);
+    if is_short(&whole) {
+        return (Some(whole), false);
+    }
+    let mut modules = plan.modules.clone();
+    for module in &mut modules {
+        module.changes.clear();
+        module.definition = None;
+    }
+    (Some(json!(modules)).filter(is_short), true)
+}
+
+/// Keys are strings only, so this can't fail.
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,39 @@
+//! What is stored of a deployment and its modules.
+
+use seedflow_aws::stores::module_store::ModuleStore;
+use seedflow_aws::stores::spilled_values;
+use seedflow_core::deployment::state::State;
+use seedflow_core::error::Result;
+use seedflow_core::ids::{DeploymentId, ModuleId};
+use seedflow_core::module::deployed_record::DeployedModule;
+use tokio::task::JoinSet;
+
+/// Number of concurrent reads of records.
+const READS: usize = 16;
+
+/// The stored state of a deployment.
+pub(crate) async fn state(store: &ModuleStore, deployment: &DeploymentId) -> Result<State> {
+    let mut whole = Vec::new();
+    for (name, text) in store.parameters.below(&deployment.path()).await? {
+        if State::plans_by(&name) {
+            whole.push((name, spilled_values::resolve(&store.work, text).await?));
+        }
+    }
+    Ok(State::of(deployment, whole))
+}
+
+/// The records of modules that are deployed.
+pub(crate) async fn records(store: &ModuleStore, modules: &[ModuleId]) -> Result<Vec<DeployedModule>> {
+    let mut records = Vec::new();
+    for some in modules.chunks(READS) {
+        let mut reading = JoinSet::new();
+        for module in some {
+            let (store, module) = (store.clone(), module.clone());
+            reading.spawn(async move { store.record(&module).await });
+        }
+        for record in reading.join_all().await {
+            records.extend(record?);
+        }
+    }
+    Ok(records)
+}
