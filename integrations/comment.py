@@ -7,7 +7,7 @@ usage: comment.py open|merged FILE
 is written. The comment begins with a hidden mark and is of the token's own user, so nobody else's is taken for it.
 
 variable                                     is
-SEEDFLOW_NAME                                tells several comments of one request apart, for example a deployment
+SEEDFLOW_NAME                                distinguishes several comments of one request, for example a deployment
 GITHUB_TOKEN, SEEDFLOW_GITHUB_USER           the token, and whose comments it makes (github-actions[bot])
 SEEDFLOW_GITHUB_NUMBER, SEEDFLOW_COMMIT      the number of the pull request, and its newest commit
 GITHUB_API_URL, GITHUB_REPOSITORY, …         set by GitHub Actions

@@ -18,7 +18,7 @@ use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_core::error::{Error, ErrorName};
-use seedflow_core::ids::ExecutionArn;
+use seedflow_core::ids::{ExecutionArn, Name};
 use seedflow_terminal::Ui;
 use serde_json::{Map, Value};
 
@@ -123,6 +123,8 @@ pub struct Account {
     pub state_machine_arn: String,
     /// The state machine of whole deployments.
     pub deploy_state_machine_arn: String,
+    /// Whether it is a local stack.
+    is_local: bool,
     /// The options that reach the same stack, for commands in messages.
     options: Vec<String>,
 }
@@ -199,6 +201,14 @@ impl Account {
         self.command(&[verb, &target, "--project", &project])
     }
 
+    /// The command about a project; without its name, if no project is known.
+    #[must_use]
+    pub fn command_of(&self, verb: &str, project: Option<&Name>) -> String {
+        let project = project.map(|project| ["--project", project.as_str()]);
+        let arguments: Vec<&str> = [verb].into_iter().chain(project.into_iter().flatten()).collect();
+        self.command(&arguments)
+    }
+
     async fn of_account(stack: String, arguments: &StackArguments) -> Result<Self> {
         let config = arguments.aws_config().await;
         let Some(region) = config.region().map(ToString::to_string) else {
@@ -232,6 +242,7 @@ impl Account {
             work_bucket: output("WorkBucketName")?,
             state_machine_arn: output("StateMachineArn")?,
             deploy_state_machine_arn: output("DeployStateMachineArn")?,
+            is_local: false,
             options,
             config,
             stack,
@@ -250,6 +261,7 @@ impl Account {
             work_bucket: local.work_bucket,
             state_machine_arn: local.state_machine_arn,
             deploy_state_machine_arn: local.deploy_state_machine_arn,
+            is_local: true,
             options,
         }
     }
@@ -257,7 +269,7 @@ impl Account {
     /// Whether it is a local stack.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        self.stack == LOCAL
+        self.is_local
     }
 
     /// Where it is, for people.
@@ -270,6 +282,12 @@ impl Account {
             }
             _ => "the local stack".to_owned(),
         }
+    }
+
+    /// The stack's name in CloudFormation, also that of a local stack.
+    #[must_use]
+    pub fn stack_name(&self) -> &str {
+        stack_of(&self.deploy_state_machine_arn)
     }
 
     /// The work bucket.
@@ -309,12 +327,7 @@ impl Account {
     /// The function that takes the decisions of approvers.
     #[must_use]
     pub fn approve_function(&self) -> String {
-        let name = self
-            .deploy_state_machine_arn
-            .rsplit(':')
-            .next()
-            .unwrap_or_default();
-        format!("{}-approve", name.strip_suffix("-deploy").unwrap_or(name))
+        format!("{}-approve", self.stack_name())
     }
 
     /// The state machine that plans and can't deploy.
@@ -341,6 +354,12 @@ impl Account {
     pub fn deployment_execution(&self, name: &str) -> ExecutionArn {
         execution_of(&self.deploy_state_machine_arn, name)
     }
+}
+
+/// The stack of a state machine that is called `{stack}-deploy`.
+fn stack_of(deploy_state_machine: &str) -> &str {
+    let name = deploy_state_machine.rsplit(':').next().unwrap_or_default();
+    name.strip_suffix("-deploy").unwrap_or(name)
 }
 
 /// The ARN of an execution, from that of its state machine (Step Functions Developer Guide, "Amazon Resource Names").
@@ -388,6 +407,14 @@ mod tests {
     }
 
     #[test]
+    fn the_stack_is_the_one_of_the_state_machine() {
+        assert_eq!(
+            stack_of("arn:aws:states:r:1:stateMachine:my-flow-deploy"),
+            "my-flow"
+        );
+    }
+
+    #[test]
     fn a_stack_without_our_outputs_is_named() {
         let config = SdkConfig::builder().build();
         let error = Account::of_outputs(config, "other".to_owned(), &Map::new(), Vec::new()).unwrap_err();
@@ -428,10 +455,10 @@ mod tests {
             ErrorName::ServiceUnavailable,
             "no answer from AWS: connection refused",
         );
-        let told = format!("{:#}", unreachable(refused, &config, "eu-west-1"));
+        let message = format!("{:#}", unreachable(refused, &config, "eu-west-1"));
         assert!(
-            told.contains("at http://127.0.0.1:1") && !told.contains("sso login"),
-            "{told}"
+            message.contains("at http://127.0.0.1:1") && !message.contains("sso login"),
+            "{message}"
         );
         let denied = Error::new(ErrorName::AccessDenied, "HTTP 403");
         assert!(format!("{:#}", unreachable(denied, &config, "eu-west-1")).contains("sso login"));

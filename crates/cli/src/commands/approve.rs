@@ -8,9 +8,9 @@ use seedflow_aws::services::identity;
 use seedflow_aws::services::lambda::{self, Answer};
 use seedflow_core::approval::{ApprovalSummary, Says, Submission};
 use seedflow_core::deployment::plan::PlannedModule;
-use seedflow_core::ids::{DeploymentId, Name};
+use seedflow_core::ids::DeploymentId;
 use seedflow_terminal::{Tone, Ui};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::confirm::{can_ask, confirmed};
 use super::named::{Named, What};
@@ -19,13 +19,14 @@ use super::reading::print_json_line;
 use super::start::Shown;
 use crate::account::Account;
 use crate::exit::{Refused, is_refusal};
-use crate::follow::Followed;
+use crate::follow::{Followed, deployment_of};
 use crate::records::{project, report};
 
 /// Approves the plan of a deployment that waits for it, or rejects it.
 ///
 /// AWS proves who decides: a request to STS is signed with your credentials, and it covers the plan, the decision and the reason.
-/// The policy of the deployment names the approvers. Without --plan the plan is shown first.
+/// The policy of the deployment names the approvers. Without --plan the plan is shown first, unless the output is
+/// JSON.
 #[derive(Debug, Args)]
 pub struct Decide {
     #[command(flatten)]
@@ -59,17 +60,19 @@ impl Decide {
         let plan = match &self.plan {
             Some(plan) => plan.clone(),
             None => {
-                show(account, &waiting, ui).await?;
                 let verb = match says {
                     Says::Approve => "Approve",
                     Says::Reject => "Reject",
                 };
-                let question = format!("{verb} plan {}?", waiting.request.shown_plan());
                 if !self.yes {
                     can_ask(&verb.to_lowercase())?;
-                    if !confirmed(&question)? {
-                        return Err(Refused("nothing was decided".to_owned()).into());
-                    }
+                }
+                if !self.shown.is_json() {
+                    show(account, &waiting, ui).await?;
+                }
+                let question = format!("{verb} plan {}?", waiting.request.shown_plan());
+                if !self.yes && !confirmed(&question)? {
+                    return Err(Refused("nothing was decided".to_owned()).into());
                 }
                 waiting.request.needed.plan.clone()
             }
@@ -126,36 +129,22 @@ async fn of_deployment(account: &Account, id: &DeploymentId) -> Result<ApprovalS
     }
 }
 
-/// What waits of an execution: its project's statuses have it.
+/// What waits of an execution: its deployment's status has it.
 async fn of_execution(account: &Account, followed: &Followed) -> Result<ApprovalSummary> {
     let execution = &followed.execution;
-    let described = account.step_functions().describe(execution).await?;
-    let input = described.map(|described| described.input).unwrap_or_default();
-    if let Some(project) = project_of(&input) {
-        let state = project::read(&account.parameters(), &account.bucket(), &project).await?;
-        let approvals = state
-            .deployments
-            .into_iter()
-            .filter_map(|row| row.status.approval);
-        for approval in approvals {
-            if approval.request.execution == *execution {
-                return Ok(approval);
-            }
+    let deployment = deployment_of(account, execution).await?;
+    if let Some(id) = &deployment {
+        let status = project::deployment_status(&account.parameters(), &account.bucket(), id).await?;
+        let approval = status.and_then(|status| status.approval);
+        if let Some(approval) = approval.filter(|approval| approval.request.execution == *execution) {
+            return Ok(approval);
         }
     }
     bail!(Refused(format!(
         "{}: its plan doesn't wait for an approval; `{}` shows what waits",
         execution.name(),
-        account.command(&["status"])
+        account.command_of("status", deployment.as_ref().map(|id| &id.project))
     )))
-}
-
-/// The project of an input; that of an upload is in the key.
-fn project_of(input: &Value) -> Option<Name> {
-    let key = input["source"]["key"].as_str().unwrap_or_default();
-    let named = input["project"].as_str();
-    let project = named.or_else(|| seedflow_core::storage_layout::project_of_repository(key))?;
-    Name::parse("project", project).ok()
 }
 
 /// Shows what would run.
@@ -178,19 +167,4 @@ async fn show(account: &Account, waiting: &ApprovalSummary, ui: &Ui) -> Result<(
         None => "it is not known who started it".to_owned(),
     });
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn the_project_is_named_or_in_the_key_of_the_upload() {
-        let of = |input: Value| project_of(&input).map(|name| name.to_string());
-        assert_eq!(of(json!({"project": "shop"})).as_deref(), Some("shop"));
-        let uploaded = json!({"source": {"key": "sources/shop/repository.zip"}});
-        assert_eq!(of(uploaded).as_deref(), Some("shop"));
-        assert_eq!(of(json!({})), None);
-    }
 }

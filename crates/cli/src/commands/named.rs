@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
-use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId};
+use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId, Name};
 use seedflow_core::module::refusal::Refusal;
 use seedflow_core::module::status::State;
 
@@ -57,7 +57,7 @@ impl What {
         if is_arn || is_execution_name(&self.what) {
             match Followed::find(account, &self.what).await? {
                 Some(followed) => return Ok(Named::Execution(followed)),
-                None if is_arn => return Err(Followed::unknown(account, &self.what)),
+                None if is_arn => return Err(Followed::unknown(account, &self.what, self.project.named())),
                 None => {}
             }
         }
@@ -86,9 +86,10 @@ impl Named {
     pub async fn execution(self, account: &Account) -> Result<Followed> {
         match self {
             Self::Execution(followed) => Ok(followed),
-            Self::Module(_) | Self::Deployment(_) => {
-                let last = self.last(account).await?;
-                Followed::found(account, last.execution.as_str()).await
+            Self::Module(ModuleId { ref project, .. })
+            | Self::Deployment(DeploymentId { ref project, .. }) => {
+                let (last, project) = (self.last(account).await?, project.clone());
+                Followed::found(account, last.execution.as_str(), Some(&project)).await
             }
         }
     }
@@ -123,7 +124,7 @@ impl Named {
             Refused(format!(
                 "{}: nothing is recorded of its last execution; `{}` lists executions, and one of them can be named",
                 self.of(),
-                account.command(&["history", "--project", self.project()])
+                account.command_of("history", self.project())
             ))
             .into()
         })
@@ -154,11 +155,11 @@ impl Named {
     }
 
     /// The project; an execution is named without one.
-    fn project(&self) -> &str {
+    pub fn project(&self) -> Option<&Name> {
         match self {
-            Self::Execution(_) => "",
-            Self::Module(id) => id.project.as_str(),
-            Self::Deployment(id) => id.project.as_str(),
+            Self::Execution(_) => None,
+            Self::Module(id) => Some(&id.project),
+            Self::Deployment(id) => Some(&id.project),
         }
     }
 

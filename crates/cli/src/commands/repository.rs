@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use seedflow_core::deployment::input::refuse_unknown_names;
 use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::manifest::{Deployment, Diagnostic, LoadContext};
+use seedflow_core::deployment::selection::refuse_unknown_names;
 use seedflow_core::deployment::state::State;
 use seedflow_core::ids::{ExecutionArn, Name};
 use seedflow_core::module::metadata_reference::ModuleRef;

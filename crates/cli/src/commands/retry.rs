@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use seedflow_core::deployment::outcome::End;
 use seedflow_core::ids::ExecutionArn;
+use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::status::State;
 use seedflow_core::started_by::{REQUESTER, STARTED_BY};
 use seedflow_core::workflow::ending::ExecutionStatus;
@@ -17,11 +19,9 @@ use super::start::Showing;
 use crate::account::Account;
 use crate::exit::Refused;
 use crate::follow::{Followed, deployment_of};
+use crate::records::report;
 use crate::view::state::word;
 use crate::work::Subject;
-
-/// The longest report that is read.
-const MAX_REPORT: u64 = 4 * 1024 * 1024;
 
 /// Starts an execution that has ended once more, with the same input. What it has deployed is unchanged then, so a
 /// deployment goes on where it failed: only modules that failed or never started run. Of those that it was forced to deploy,
@@ -41,7 +41,10 @@ impl Retry {
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
         let followed = match self.what.find(account).await? {
             Named::Execution(followed) => followed,
-            named => Followed::found(account, failed(named.last(account).await?, account)?.as_str()).await?,
+            named => {
+                let failed = failed(named.last(account).await?, account)?;
+                Followed::found(account, failed.as_str(), named.project()).await?
+            }
         };
         let described = account.step_functions().describe(&followed.execution).await?;
         let Some(described) = described.filter(|described| described.status != ExecutionStatus::Running)
@@ -78,14 +81,11 @@ async fn results(account: &Account, execution: &ExecutionArn) -> Result<Vec<Modu
     let Some(deployment) = deployment_of(account, execution).await? else {
         return Ok(Vec::new());
     };
-    let found = account
-        .bucket()
-        .get(&deployment.report_key(execution), MAX_REPORT)
-        .await?;
-    let Some((bytes, _)) = found else {
-        return Ok(Vec::new());
-    };
-    Ok(serde_json::from_slice::<Ended>(&bytes)?.results)
+    let report = report::find_json(&account.bucket(), &deployment.report_key(execution)).await?;
+    match report {
+        Some(report) => Ok(Ended::deserialize(report)?.results),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// The part of a deployment's report that says how its modules ended.
@@ -97,9 +97,9 @@ struct Ended {
 
 #[derive(Debug, Deserialize)]
 struct ModuleEnd {
-    group: String,
-    module: String,
-    state: String,
+    #[serde(flatten)]
+    name: ModuleRef,
+    state: End,
 }
 
 /// The modules that an execution was forced to deploy and has not; `None` if that isn't known.
@@ -108,18 +108,15 @@ fn still_forced(forced: &Value, results: &[ModuleEnd]) -> Option<Value> {
         return None;
     }
     let is_forced = |end: &ModuleEnd| match forced {
-        Value::Array(names) => names.iter().filter_map(Value::as_str).any(|name| {
-            name == end.group || name.split_once('/') == Some((end.group.as_str(), end.module.as_str()))
-        }),
+        Value::Array(names) => names
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|name| name == end.name.group.as_str() || name == end.name.to_string()),
         forced => forced == &Value::Bool(true),
     };
-    let left = results.iter().filter(|end| {
-        is_forced(end) && ["FAILED", "NOT_STARTED", "SUPERSEDED"].contains(&end.state.as_str())
-    });
-    Some(
-        left.map(|end| Value::from(format!("{}/{}", end.group, end.module)))
-            .collect(),
-    )
+    let is_left = |end: &&ModuleEnd| matches!(end.state, End::Failed | End::NotStarted | End::Superseded);
+    let left = results.iter().filter(is_left).filter(|end| is_forced(end));
+    Some(left.map(|end| Value::from(end.name.to_string())).collect())
 }
 
 /// The last execution that failed or was refused; one that still runs is distinguished later.
@@ -149,10 +146,9 @@ mod tests {
 
     #[test]
     fn only_what_was_forced_and_did_not_succeed_is_forced_again() {
-        let end = |module: &str, state: &str| ModuleEnd {
-            group: "apps".to_owned(),
-            module: module.to_owned(),
-            state: state.to_owned(),
+        let end = |module: &str, state: &str| {
+            let end = json!({"group": "apps", "module": module, "state": state});
+            serde_json::from_value::<ModuleEnd>(end).unwrap()
         };
         let results = [
             end("api", "SUCCEEDED"),

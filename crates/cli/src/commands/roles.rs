@@ -55,8 +55,7 @@ impl Roles {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
         let machine = &account.deploy_state_machine_arn;
-        let name = machine.rsplit(':').next().unwrap_or_default();
-        let stack = name.strip_suffix("-deploy").unwrap_or(name);
+        let stack = account.stack_name();
         let outputs = CloudFormation::new(&account.config).outputs(stack).await?;
         let build_project = outputs.get("CodeBuildProjectName").and_then(|name| name.as_str());
         let build_project = build_project.with_context(|| {

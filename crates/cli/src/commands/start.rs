@@ -127,7 +127,7 @@ pub async fn start(verb: &str, subject: &Subject, input: &Value, account: &Accou
     let name = format!("{verb}-{}", unique());
     let mut input = input.clone();
     if let Some(fields) = input.as_object_mut() {
-        // A claim: Step Functions doesn't tell an execution who started it.
+        // A claim: an execution doesn't learn from Step Functions who started it.
         let caller = sts::caller(&account.config).await?;
         fields.insert(STARTED_BY.to_owned(), json!(caller.arn));
     }
@@ -167,7 +167,7 @@ pub async fn start_by_upload(
     bail!(
         "uploaded to s3://{}/{key}, and found no execution that it started within a minute; `{}` lists what ran",
         account.work_bucket,
-        account.command(&["history"])
+        account.command_of("history", subject.project())
     )
 }
 

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow};
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_core::approval::ApprovalNeeded;
 use seedflow_core::error::{Error, ErrorName};
-use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId};
+use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId, Name};
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::status::{State, Status};
 use seedflow_core::workflow::ending::{Described, ExecutionStatus};
@@ -71,20 +71,20 @@ impl Followed {
     ///
     /// # Errors
     /// [`Refused`] if Step Functions doesn't know it.
-    pub async fn found(account: &Account, name: &str) -> Result<Self> {
+    pub async fn found(account: &Account, name: &str, project: Option<&Name>) -> Result<Self> {
         Self::find(account, name)
             .await?
-            .ok_or_else(|| Self::unknown(account, name))
+            .ok_or_else(|| Self::unknown(account, name, project))
     }
 
-    /// The error of an execution that Step Functions doesn't know.
+    /// The error of an execution that Step Functions doesn't know. The project is the one that was named, if any.
     #[must_use]
-    pub fn unknown(account: &Account, name: &str) -> anyhow::Error {
+    pub fn unknown(account: &Account, name: &str, project: Option<&Name>) -> anyhow::Error {
         Refused(format!(
             "found no execution \"{name}\" of the stack {}, and Step Functions keeps one for 90 days after its end; `{}` shows what is deployed, and `{}` the executions",
             account.stack,
-            account.command(&["status"]),
-            account.command(&["history"])
+            account.command_of("status", project),
+            account.command_of("history", project)
         ))
         .into()
     }
@@ -190,6 +190,12 @@ impl<'a> Follower<'a> {
         if self.work.is_none() {
             self.read_plan().await?;
         }
+        if described
+            .as_ref()
+            .is_some_and(|described| described.status == ExecutionStatus::Running)
+        {
+            self.read_approval().await?;
+        }
         self.look(described.as_ref()).await?;
         Ok(described)
     }
@@ -210,14 +216,23 @@ impl<'a> Follower<'a> {
             }
             if self.work.is_none() {
                 self.work = Work::of_plan(payload);
-                if let Ok(needed) = serde_json::from_value::<ApprovalNeeded>(payload["approval"].clone()) {
-                    self.shown
-                        .waiting_for_approval(&self.followed.execution, &needed, self.account);
-                }
             }
         }
         if self.work.is_none() && phase(&events) == Phase::Waiting {
             self.shown.waiting();
+        }
+        Ok(())
+    }
+
+    /// Shows that the plan waits for an approval, if it does. It may until the first module starts.
+    async fn read_approval(&mut self) -> Result<()> {
+        let has_started = self.work.as_ref().is_none_or(Work::has_started);
+        let execution = &self.followed.execution;
+        if has_started || !self.shown.may_wait_for_approval() || !waits(&self.sfn.latest(execution).await?) {
+            return Ok(());
+        }
+        if let Some(needed) = approval_in(&self.sfn.history(execution).await?)? {
+            self.shown.waiting_for_approval(execution, &needed, self.account);
         }
         Ok(())
     }
@@ -370,8 +385,29 @@ fn was_in(modules: &[Module], module: &Module) -> bool {
 
 /// The phase of an execution, from its newest events.
 fn phase(newest_first: &[Event]) -> Phase {
-    let state = newest_first.iter().find_map(|event| event.state.as_deref());
-    state.map_or(Phase::Starting, Phase::of_state)
+    newest_state(newest_first).map_or(Phase::Starting, Phase::of_state)
+}
+
+fn newest_state(newest_first: &[Event]) -> Option<&str> {
+    newest_first.iter().find_map(|event| event.state.as_deref())
+}
+
+/// Whether a deployment's execution waits for an approval (`statemachine/deploy.asl.json`), from its newest events.
+fn waits(newest_first: &[Event]) -> bool {
+    newest_state(newest_first) == Some("WaitForApproval")
+}
+
+/// The approval that the newest plan needs.
+fn approval_in(newest_first: &[Event]) -> Result<Option<ApprovalNeeded>> {
+    let mut outputs = newest_first
+        .iter()
+        .filter_map(|event| serde_json::from_str::<Value>(event.output.as_deref()?).ok());
+    let found =
+        outputs.find_map(|output| Some(output["Payload"]["approval"].clone()).filter(|it| !it.is_null()));
+    found
+        .map(serde_json::from_value)
+        .transpose()
+        .context("expected the approval that the plan needs in the execution's history, found something else")
 }
 
 #[cfg(test)]
@@ -402,6 +438,40 @@ mod tests {
         ];
         assert_eq!(phase(&events), Phase::Building);
         assert_eq!(phase(&[]), Phase::Starting);
+    }
+
+    #[test]
+    fn a_plan_waits_only_while_its_newest_state_is_the_wait() {
+        let entered = |state: &str| Event {
+            state: Some(state.to_owned()),
+            ..Event::default()
+        };
+        let text = include_str!("../../../../statemachine/deploy.asl.json");
+        let definition: Value = serde_json::from_str(text).unwrap();
+        assert!(definition["States"]["WaitForApproval"].is_object());
+        assert!(waits(&[
+            Event::default(),
+            entered("WaitForApproval"),
+            entered("Plan")
+        ]));
+        for newest in ["RecordWait", "IsApproved", "Plan", "RecordRefusal"] {
+            assert!(!waits(&[entered(newest), entered("WaitForApproval")]), "{newest}");
+        }
+        assert!(!waits(&[]));
+    }
+
+    #[test]
+    fn the_newest_approval_counts_and_one_that_cannot_be_read_is_an_error() {
+        let answered = |approval: Value| Event {
+            output: Some(json!({"Payload": {"approval": approval}}).to_string()),
+            ..Event::default()
+        };
+        let of =
+            |reason: &str| answered(json!({"plan": "p", "reasons": [reason], "expires_after_seconds": 1}));
+        let found = approval_in(&[answered(Value::Null), of("rules"), of("changes")]).unwrap();
+        assert_eq!(found.unwrap().reasons, ["rules"]);
+        assert_eq!(approval_in(&[answered(Value::Null)]).unwrap(), None);
+        assert!(approval_in(&[answered(json!({"plan": 1}))]).is_err());
     }
 
     #[test]

@@ -3,10 +3,18 @@
 //! A lock has one place to wait, for the newest execution. An older one ends as superseded: Step Functions calls that a
 //! success, though nothing was done for it. Whether the newer one does what was asked shows in the two inputs.
 
+use seedflow_core::started_by::{REQUESTER, STARTED_BY};
 use serde_json::{Map, Value};
 
 /// What doesn't belong to what is asked for.
-const NO_REQUEST: [&str; 4] = ["action", "force_update", "part_of", "record_refusal"];
+const NO_REQUEST: [&str; 6] = [
+    "action",
+    "force_update",
+    "part_of",
+    "record_refusal",
+    STARTED_BY,
+    REQUESTER,
+];
 
 /// What was asked by `ours` and is not by `theirs`, in words; nothing if the newer execution does everything.
 #[must_use]
@@ -94,6 +102,8 @@ mod tests {
     fn the_same_request_leaves_nothing_undone_and_a_newer_one_may_force_more() {
         let part = json!({"part_of": "arn", "force_update": false});
         assert!(undone(json!({}), part).is_empty());
+        let by = |name: &str| json!({STARTED_BY: name, REQUESTER: name});
+        assert!(undone(by("ada"), by("grace")).is_empty());
         for (ours, theirs) in [
             (json!(true), json!(true)),
             (json!(["network"]), json!(true)),
@@ -118,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_options_and_actions_are_told() {
+    fn other_files_options_and_actions_are_named() {
         let other = json!({"source": {"key": "uploads/p/repository/2.zip"}, "env": {"A": "1"}});
         assert_eq!(undone(json!({}), other), ["its files", "its env"]);
         let destroy = json!({"action": "destroy", "deployment": "dev"});

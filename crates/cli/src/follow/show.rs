@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
-use seedflow_core::approval::{ApprovalNeeded, SHOWN_HASH};
+use seedflow_core::approval::ApprovalNeeded;
 use seedflow_core::deployment::rollback::NextRollback;
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
 use seedflow_core::workflow::ending::{Described, ExecutionStatus};
@@ -97,6 +97,11 @@ impl<'a> Shown<'a> {
         }
     }
 
+    /// Whether it still has to be said if the plan waits for an approval.
+    pub(super) fn may_wait_for_approval(&self) -> bool {
+        self.detail > Detail::None && !self.waits_for_approval
+    }
+
     /// The plan waits for a person: said once, with how to approve it.
     pub(super) fn waiting_for_approval(
         &mut self,
@@ -104,16 +109,12 @@ impl<'a> Shown<'a> {
         needed: &ApprovalNeeded,
         account: &Account,
     ) {
-        if self.detail == Detail::None || std::mem::replace(&mut self.waits_for_approval, true) {
-            return;
-        }
-        let name = execution.name();
-        let plan: String = needed.plan.chars().take(SHOWN_HASH).collect();
+        self.waits_for_approval = true;
         self.ui.say(self.ui.paint(Tone::Bold, "  waits for an approval"));
         for reason in &needed.reasons {
             self.ui.say(format!("    {reason}"));
         }
-        let command = account.command(&["approve", name, "--plan", &plan, "--reason", "TEXT"]);
+        let command = account.command(&needed.arguments(execution));
         self.ui.say(format!("    {command}"));
     }
 

@@ -4,12 +4,12 @@ use anyhow::{Context, Result, bail};
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_aws::stores::spilled_values;
+use seedflow_core::formats::shell_word::in_quotes;
 use seedflow_core::formats::upper_snake_case::upper_snake_case;
 use seedflow_core::ids::{ModuleId, ParameterKind};
 use serde_json::{Map, Value};
 
 use crate::exit::Refused;
-use crate::shell::quoted;
 
 /// The text of a parameter, from S3 if it is too long for Parameter Store; `None` if it does not exist.
 pub async fn parameter(store: &ParameterStore, bucket: &Bucket, name: &str) -> Result<Option<String>> {
@@ -60,7 +60,7 @@ pub fn exports(values: &Map<String, Value>) -> Result<Vec<String>> {
         if let Some(other) = seen.insert(name.clone(), key) {
             bail!("\"{other}\" and \"{key}\" would both be the variable {name}; use --json");
         }
-        lines.push(format!("export {name}={}", quoted(&text(value))));
+        lines.push(format!("export {name}={}", in_quotes(&text(value))));
     }
     Ok(lines)
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use jiff::Timestamp;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_core::ids::{ExecutionArn, ModuleId, Name};
@@ -142,10 +142,17 @@ pub async fn find(
 
 /// A report as it is stored.
 pub async fn json(bucket: &Bucket, key: &str) -> Result<Value> {
-    let Some((bytes, _)) = bucket.get(key, MAX_REPORT).await? else {
-        bail!("{key}: the report is gone");
+    let found = find_json(bucket, key).await?;
+    found.with_context(|| format!("{key}: the report is gone"))
+}
+
+/// A report as it is stored; `None` if there is none.
+pub async fn find_json(bucket: &Bucket, key: &str) -> Result<Option<Value>> {
+    let found = bucket.get(key, MAX_REPORT).await?;
+    let parse = |(bytes, _): (Vec<u8>, _)| {
+        serde_json::from_slice(&bytes).with_context(|| format!("{key}: expected a report in JSON"))
     };
-    serde_json::from_slice(&bytes).with_context(|| format!("{key}: expected a report in JSON"))
+    found.map(parse).transpose()
 }
 
 /// The status in the report of a module's execution; `None` if there is no report yet, or none that has one.

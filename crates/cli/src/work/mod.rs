@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use seedflow_core::ids::{DeploymentId, ModuleId};
+use seedflow_core::ids::{DeploymentId, ModuleId, Name};
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::status::State;
 use serde_json::Value;
@@ -21,6 +21,17 @@ pub enum Subject {
     Module(ModuleId),
     /// A deployment. Its name is known once the execution has read its manifest.
     Deployment(Option<DeploymentId>),
+}
+
+impl Subject {
+    /// Its project, if that is known.
+    #[must_use]
+    pub fn project(&self) -> Option<&Name> {
+        match self {
+            Self::Module(module) => Some(&module.project),
+            Self::Deployment(deployment) => deployment.as_ref().map(|deployment| &deployment.project),
+        }
+    }
 }
 
 /// What a module's execution is doing.
