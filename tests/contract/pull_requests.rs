@@ -154,7 +154,7 @@ case "$1 $2" in
 esac
 "#;
 
-/// A build of a clone of a repository, with an emulator of `aws` that stores what it was told.
+/// A build of a clone of a repository, with an emulator of `aws` that stores its arguments.
 struct Build {
     store: TempDir,
     clone: PathBuf,

@@ -5,7 +5,7 @@ attempt() {
   local what=$1 output result=GOT
   shift
   if ! output=$("$@" 2>&1 </dev/null); then
-    grep -qE "AccessDenied|not authorized|$NOTHING" <<<"$output" && result=refused || result=UNCLEAR
+    grep -qE "AccessDenied|not authorized|${NOTHING:?}" <<<"$output" && result=refused || result=UNCLEAR
   fi
   printf 'attempt %s: %s\n' "$result" "$what"
   [ "$result" = refused ] || printf '%s\n' "$output"

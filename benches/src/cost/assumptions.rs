@@ -14,7 +14,7 @@ assumptions! {
     INVOCATION = 0.5 "s", "billed for an invocation: a cold start, TLS and the calls at an eighth of a CPU. Deployments are rare, so none is taken as warm";
     PLATFORM_LOG = 900.0 "bytes", "Lambda's own log of an invocation (platform.initStart, platform.start, platform.report)";
     PLATFORM_LINES = 3.0 "lines", "of that log";
-    HISTORY_LOG = 400.0 "bytes", "Step Functions' log of an event of a history without its data, of the two state machines that log all events";
+    HISTORY_LOG = 400.0 "bytes", "Step Functions' log of an event of a history without its data, of the state machines that log all events";
     LOG_LINE = 26.0 "bytes", "that [CloudWatch Logs](https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html) adds to each line; the functions' own lines are measured";
     LOG_MONTHS = 3.0 "months", "for which logs are stored (`LogRetentionDays`), at the size at which they came in, which AWS compresses";
     BUNDLE = 1.0 "MB", "a module's bundle";

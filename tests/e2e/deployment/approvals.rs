@@ -1,4 +1,4 @@
-//! A plan waits for a person whom the policy names, and exactly that plan runs.
+//! A plan waits for a person that the policy names, and exactly that plan runs.
 
 use seedflow_core::ids::ExecutionArn;
 use seedflow_e2e::command_line::{Ran, command};
@@ -255,7 +255,7 @@ fn a_plan_waits_for_an_approver_and_exactly_that_plan_runs() {
         assert_eq!(expired.error, "ApprovalExpired", "{}", expired.cause);
         assert_eq!(settled(stack, project).await["state"], "EXPIRED");
 
-        // Without a policy, a manifest that has lost its modules waits; whom IAM lets call the function may decide.
+        // Without a policy, a manifest that has lost its modules waits; everybody that IAM lets call the function may decide.
         set(stack, project, &json!({})).await;
         let emptied = Repository::deploying(&[("network", &[("dns", &[])])]);
         let (execution, waiting) = push(stack, project, &emptied, author).await;

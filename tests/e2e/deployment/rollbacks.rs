@@ -48,7 +48,7 @@ async fn consumed(stack: &TestStack, project: &str) -> String {
 }
 
 #[test]
-fn a_deployment_is_rolled_back_by_one_command_and_by_itself_and_both_causes_are_told() {
+fn a_deployment_is_rolled_back_by_one_command_and_by_itself_and_both_causes_are_reported() {
     run(async {
         let (stack, project) = (STACK.get().await, "backwards");
         let first = Repository::deploying(GROUPS);

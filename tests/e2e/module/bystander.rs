@@ -132,7 +132,7 @@ async fn access_point(client: &AwsApi, name: &str, bucket: &str) -> String {
     .await
 }
 
-/// Reading is left to IAM, so that people whom a policy refuses can see it.
+/// Reading is left to IAM, so that people can see the policy that refuses their request.
 #[test]
 fn a_policy_is_written_by_administrators_only() {
     run(async {

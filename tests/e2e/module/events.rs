@@ -36,7 +36,7 @@ async fn mailed(mails: &mut EventQueue<'_>, count: usize) -> Vec<String> {
         .collect()
 }
 
-/// What chat channels are told of the project `reported`, in order.
+/// What chat channels get about the project `reported`, in order.
 async fn chatted(chats: &mut EventQueue<'_>, count: usize) -> Vec<Value> {
     let parsed = |chat: &Value| serde_json::from_str::<Value>(chat["Message"].as_str()?).ok();
     let ours = |chat: &Value| parsed(chat).is_some_and(|chat| chat["content"]["keywords"][0] == "reported");
@@ -129,9 +129,9 @@ fn each_change_of_a_modules_state_is_an_event_of_the_schema() {
             details.iter().all(|detail| detail["started_by"].is_null()),
             "{details:#?}"
         );
-        let told = chatted(&mut chats, 5).await;
-        assert_eq!(told, [3, 5, 7, 9, 11].map(|at| details[at]["chat"].clone()));
-        let [_, failure, recovery, ..] = told.as_slice() else {
+        let sent = chatted(&mut chats, 5).await;
+        assert_eq!(sent, [3, 5, 7, 9, 11].map(|at| details[at]["chat"].clone()));
+        let [_, failure, recovery, ..] = sent.as_slice() else {
             unreachable!()
         };
         let content = &failure["content"];

@@ -1,7 +1,7 @@
 //! Plans that wait for an approval, in the work bucket (decision 59): the request, the one verdict on it, and the task token of
 //! the execution that waits.
 //!
-//! The token is stored before the verdict is looked for, and the verdict before the token. So whoever comes second answers
+//! The token is stored before the verdict is looked for, and the verdict before the token. So the second one answers
 //! the task. An answer that was lost is repeated by every later call, and Step Functions refuses all but the first.
 
 use seedflow_core::approval::{ApprovalRequest, Verdict};
