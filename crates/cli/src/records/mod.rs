@@ -5,6 +5,7 @@
 
 pub mod bundles;
 pub mod executions;
+pub mod finding;
 pub mod locks;
 pub mod names;
 pub mod project;
