@@ -14,6 +14,7 @@
 //! - `builds/`: input and output of one build
 //! - `deployed/`: record and bundle of each deployed module
 //! - `values/`: values and statuses that are too long for a parameter
+//! - `drift/`: what was last found to differ in each module's stacks
 //! - `policies/`: the policy of each deployment that has one; only administrators write them
 //! - `reports/`: reports of executions, and their pages
 //! - `index/`: the index of each project
@@ -94,6 +95,20 @@ pub fn project_of_repository(key: &str) -> Option<&str> {
         None => Some(folder),
         Some((project, name)) => (!name.contains('/')).then_some(project),
     }
+}
+
+/// The prefix of the records of what is deployed, of a project, a deployment, a group, or of everything.
+#[must_use]
+pub fn records_below(names: &[&str]) -> String {
+    names
+        .iter()
+        .fold("deployed/".to_owned(), |above, name| format!("{above}{name}/"))
+}
+
+/// The prefix of what was last found to differ in the stacks of a project's modules.
+#[must_use]
+pub fn drift_of_project(project: &Name) -> String {
+    format!("drift/{project}/")
 }
 
 /// The key of a project's index. It is not below `reports/`, where all objects expire.
@@ -188,6 +203,23 @@ impl ModuleId {
     #[must_use]
     pub fn record_key(&self) -> String {
         format!("deployed/{self}.json")
+    }
+
+    /// The module whose record has this key; `None` for any other key below `deployed/`.
+    #[must_use]
+    pub fn of_record_key(key: &str) -> Option<Self> {
+        let names = key.strip_prefix("deployed/")?.strip_suffix(".json")?;
+        let parts: Vec<&str> = names.split('/').collect();
+        let [project, deployment, group, module] = parts.as_slice() else {
+            return None;
+        };
+        Self::parse(project, deployment, group, module).ok()
+    }
+
+    /// The key in the work bucket of what was last found to differ in the module's stacks.
+    #[must_use]
+    pub fn drift_key(&self) -> String {
+        format!("drift/{self}.json")
     }
 
     /// The key in the work bucket of the bundle of what is deployed. Unlike the published one it belongs to this module
@@ -398,6 +430,11 @@ mod tests {
             "deployed/my-project/prod/networking/vpc.zip"
         );
         assert_eq!(id.source_key(), "sources/my-project/prod/networking/vpc.zip");
+        assert_eq!(id.drift_key(), "drift/my-project/prod/networking/vpc.json");
+        assert_eq!(ModuleId::of_record_key(&id.record_key()), Some(id.clone()));
+        assert_eq!(ModuleId::of_record_key(&id.kept_bundle_key()), None);
+        assert_eq!(ModuleId::of_record_key("deployed/_deployments/p/d.json"), None);
+        assert_eq!(records_below(&["p", "d"]), "deployed/p/d/");
         let own = "own/AROAEXAMPLE:ada@example.com/modules/my-project/prod/networking/vpc.zip";
         assert_eq!(ModuleId::from_upload_key(own), Ok(Some(id.clone())));
         assert_eq!(ModuleId::from_upload_key(&id.source_key()), Ok(Some(id)));
