@@ -14,9 +14,9 @@
 //! - `builds/`: input and output of one build
 //! - `deployed/`: record and bundle of each deployed module
 //! - `values/`: values and statuses that are too long for a parameter
-//! - `drift/`: what was last found to differ in each module's stacks
 //! - `policies/`: the policy of each deployment that has one; only administrators write them
-//! - `reports/`: reports of executions, and their pages
+//! - `reports/`: reports of executions, and their pages; `reports/_drift/`: what was last found to differ in each module's
+//!   stacks
 //! - `index/`: the index of each project
 //!
 //! docs/storage.md has the same as a table, with the readers and writers of each prefix.
@@ -108,7 +108,7 @@ pub fn records_below(names: &[&str]) -> String {
 /// The prefix of what was last found to differ in the stacks of a project's modules.
 #[must_use]
 pub fn drift_of_project(project: &Name) -> String {
-    format!("drift/{project}/")
+    format!("reports/_drift/{project}/")
 }
 
 /// The key of a project's index. It is not below `reports/`, where all objects expire.
@@ -216,10 +216,11 @@ impl ModuleId {
         Self::parse(project, deployment, group, module).ok()
     }
 
-    /// The key in the work bucket of what was last found to differ in the module's stacks.
+    /// The key in the work bucket of what was last found to differ in the module's stacks. No project's name begins with an
+    /// underscore, so it is never the report of an execution; who may read those may read this.
     #[must_use]
     pub fn drift_key(&self) -> String {
-        format!("drift/{self}.json")
+        format!("reports/_drift/{self}.json")
     }
 
     /// The key in the work bucket of the bundle of what is deployed. Unlike the published one it belongs to this module
@@ -430,7 +431,10 @@ mod tests {
             "deployed/my-project/prod/networking/vpc.zip"
         );
         assert_eq!(id.source_key(), "sources/my-project/prod/networking/vpc.zip");
-        assert_eq!(id.drift_key(), "drift/my-project/prod/networking/vpc.json");
+        assert_eq!(
+            id.drift_key(),
+            "reports/_drift/my-project/prod/networking/vpc.json"
+        );
         assert_eq!(ModuleId::of_record_key(&id.record_key()), Some(id.clone()));
         assert_eq!(ModuleId::of_record_key(&id.kept_bundle_key()), None);
         assert_eq!(ModuleId::of_record_key("deployed/_deployments/p/d.json"), None);

@@ -17,8 +17,7 @@ pub const MAX_BYTES: u64 = 1024 * 1024;
 /// The longest reason.
 const MAX_REASON: usize = 600;
 /// What lets CloudFormation read the resources that it compares.
-const ADVICE: &str =
-    "the template parameter DriftPolicyArns has the policies that let it read resources (docs/drift.md)";
+const ADVICE: &str = "the template parameter DriftManagedPolicyArns has the policies that let it read resources (docs/drift.md)";
 
 /// Whether a module or a stack has drifted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -418,7 +417,7 @@ pub(crate) mod tests {
         assert_eq!(unknown.known.state, DriftState::Unknown);
         let reason = unknown.reason.as_deref().unwrap();
         assert!(
-            reason.contains("[Queue]; the template parameter DriftPolicyArns"),
+            reason.contains("[Queue]; the template parameter DriftManagedPolicyArns"),
             "{reason}"
         );
         let again = record("c3", &["Queue"], Some(&unknown));

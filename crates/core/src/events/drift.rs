@@ -203,7 +203,7 @@ mod tests {
         );
         assert_eq!(
             detail["record"],
-            json!({"bucket": "work", "key": "drift/p/d/g/m.json"})
+            json!({"bucket": "work", "key": "reports/_drift/p/d/g/m.json"})
         );
         assert_eq!(
             event.message,
