@@ -336,6 +336,11 @@ fn of_drift_each_has_a_result_and_a_failure_is_the_message_of_its_error() {
             json!({"began_at": "2026-01-01T00:00:00Z", "checks": []}),
             json!({"began_at": "2026-01-01T00:00:00Z", "checks": [{"module": {"project": "p"}}], "wait_seconds": 5}),
         ])),
+        "CheckBatches": {"results": [
+            [],
+            [{"error": null, "cause": null}],
+            [{"error": null, "cause": null}, {"error": "Refused", "cause": errors()[0]["Cause"]}],
+        ]},
     });
     let walked = walk(
         &StateMachine::read("drift").definition,
