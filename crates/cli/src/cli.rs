@@ -128,8 +128,8 @@ impl Cli {
     pub async fn run(self) -> ExitCode {
         let ui = Ui::for_stdout();
         self.command.run(self.stack, &ui).await.unwrap_or_else(|error| {
-            ui.complain(&format!("error: {error:#}"));
-            exit::code_of(&error)
+            ui.complain(&exit::text_of(&error));
+            ExitCode::from(exit::code_of(&error))
         })
     }
 }

@@ -642,6 +642,16 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             &[ACQUIRE_LOCK, END_EXECUTION, DEPLOY],
             execution.clone(),
         ),
+        Row {
+            answer: Some("ExecutionDoesNotExist"),
+            ..ask(
+                STATES,
+                "DescribeExecution",
+                "of a deployment",
+                &[ACQUIRE_LOCK, END_EXECUTION, PLAN_DEPLOYMENT, APPROVE],
+                json!({"executionArn": fixtures.execution.replace("deploy-module", "deploy")}),
+            )
+        },
         ask(
             STATES,
             "DescribeExecution",

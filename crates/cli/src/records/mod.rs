@@ -6,6 +6,7 @@
 pub mod bundles;
 pub mod drift;
 pub mod executions;
+pub mod finding;
 pub mod locks;
 pub mod names;
 pub mod project;

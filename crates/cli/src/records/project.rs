@@ -119,9 +119,13 @@ impl ProjectState {
             }
         }
         if let Some(status) = stored.status {
+            let last = |name: &str| {
+                let is_unreadable = self.unreadable.iter().any(|path| is_of(path, deployment, name));
+                (!is_unreadable).then(|| last_of(&modules, name))
+            };
             self.deployments.push(DeploymentRow {
                 deployment: deployment.deployment.clone(),
-                recovered: status.whole().has_recovered(|name| Some(last_of(&modules, name))),
+                recovered: status.whole().has_recovered(last),
                 status: status.clone(),
             });
             modules = modules
@@ -188,6 +192,13 @@ fn last_of(modules: &[Status], name: &str) -> (&'static str, Timestamp) {
     found.map_or((State::Destroyed.as_str(), Timestamp::MAX), |status| {
         (status.state.as_str(), status.updated_at)
     })
+}
+
+/// Whether a path, with or without `/status`, is that of a module, `group/module`.
+fn is_of(path: &str, deployment: &DeploymentId, name: &str) -> bool {
+    let path = path.strip_suffix("/status").unwrap_or(path);
+    path.strip_prefix(&deployment.path())
+        .is_some_and(|below| below == format!("/{}", name.replacen('/', "-", 1)))
 }
 
 /// The status of a module without a refusal that is no longer current; `None` if it has nothing else.
@@ -406,6 +417,23 @@ mod tests {
         );
         assert_eq!(all.unreadable, ["/sf/p/dev/data-lost"]);
         assert_eq!(all.deployments.len(), 1);
+    }
+
+    #[test]
+    fn a_module_whose_status_cannot_be_read_has_not_recovered() {
+        let deployment = json!({"state": "FAILED", "started_at": "2026-11-29T12:00:00Z", "updated_at": "2026-11-29T12:01:00Z",
+            "execution": "e3", "modules": {"FAILED": 1}, "failed": ["data/store"]});
+        let recovered = |status: Option<String>| {
+            let module = status.map(|status| ("/sf/p/dev/data-store/status".to_owned(), status));
+            let own = ("/sf/p/dev/status".to_owned(), deployment.to_string());
+            let state = ProjectState::of(&name("p"), [own].into_iter().chain(module));
+            (state.deployments[0].recovered, state.unreadable)
+        };
+        assert_eq!(recovered(None), (true, Vec::new()), "it was destroyed since");
+        let path = "/sf/p/dev/data-store".to_owned();
+        assert_eq!(recovered(Some("{".to_owned())), (false, vec![path.clone()]));
+        let named = json!({"group": "data", "module": "store"}).to_string();
+        assert_eq!(recovered(Some(named)), (false, vec![format!("{path}/status")]));
     }
 
     #[test]

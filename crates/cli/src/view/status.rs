@@ -12,15 +12,15 @@ use super::state::cell;
 use super::table::Table;
 use crate::records::project::{DeploymentRow, ModuleRow, ProjectState, since};
 
-/// One row for each deployment and each module.
+/// One row for each deployment and each module. `command` makes a command for the stack, of its arguments.
 #[must_use]
-pub fn table(state: &ProjectState, now: Timestamp) -> Table {
+pub fn table(state: &ProjectState, now: Timestamp, command: impl Fn(&[&str]) -> String) -> Table {
     let mut table = Table::new(["MODULE", "STATE", "SINCE", "COMMIT", "CAUSE"]);
     for row in &state.deployments {
         let status = &row.status;
         let (state, why) = match row.recovered {
-            true => (cell(RECOVERED), recovered(row, now)),
-            false => (cell(status.state.as_str()), row_note(status, now)),
+            true => (cell(RECOVERED), recovered(row, now, &command)),
+            false => (cell(status.state.as_str()), row_note(status, now, &command)),
         };
         table.row([
             row.deployment.as_str().into(),
@@ -56,19 +56,21 @@ fn module_note(row: &ModuleRow, now: Timestamp) -> String {
 }
 
 /// What waits for an approval and how to approve it, or why the deployment failed.
-fn row_note(status: &DeploymentStatus, now: Timestamp) -> String {
+fn row_note(status: &DeploymentStatus, now: Timestamp, command: impl Fn(&[&str]) -> String) -> String {
     match &status.approval {
         Some(approval) if approval.waits() => {
-            format!("a plan {}: {}", approval.line(), approval.request.command())
+            let request = &approval.request;
+            let command = command(&request.needed.arguments(&request.execution));
+            format!("a plan {}: {command}", approval.line())
         }
         _ => cause(status.state, &status.why, now),
     }
 }
 
 /// Why the last request was refused, or which modules have succeeded since the deployment failed.
-fn recovered(row: &DeploymentRow, now: Timestamp) -> String {
+fn recovered(row: &DeploymentRow, now: Timestamp, command: impl Fn(&[&str]) -> String) -> String {
     match &row.status.why.refused {
-        Some(_) => row_note(&row.status, now),
+        Some(_) => row_note(&row.status, now, command),
         None => format!("succeeded since: {}", row.status.failed.join(", ")),
     }
 }
@@ -122,7 +124,7 @@ mod tests {
             what: "Queue: VisibilityTimeout".to_owned(),
         });
         let now: Timestamp = "2026-11-29T13:00:00Z".parse().unwrap();
-        let lines = table(&state, now).lines(None, |_, text| text.to_owned());
+        let lines = table(&state, now, |_| String::new()).lines(None, |_, text| text.to_owned());
         assert_eq!(
             lines,
             [
@@ -133,5 +135,21 @@ mod tests {
                 "dev/g/d  deployed  1 h ago  01234567  drifted 2 h ago: Queue: VisibilityTimeout",
             ]
         );
+    }
+
+    #[test]
+    fn a_plan_that_waits_has_the_command_for_the_stack_that_was_asked() {
+        let status = json!({"state": "SUCCEEDED", "updated_at": "2026-11-29T12:00:00Z", "execution": "e",
+            "approval": {"state": "WAITING", "project": "p", "deployment": "dev", "execution": "arn:aws:states:r:1:execution:d:it's mine",
+                "plan": "c0ffeec0ffeec0ffee", "reasons": [], "expires_after_seconds": 60,
+                "requested_at": "2026-11-29T12:00:00Z", "expires_at": "2026-11-29T14:00:00Z"}});
+        let parameters = [("/sf/p/dev/status".to_owned(), status.to_string())];
+        let state = ProjectState::of(&Name::parse("project", "p").unwrap(), parameters);
+        let now: Timestamp = "2026-11-29T13:00:00Z".parse().unwrap();
+        let command =
+            |arguments: &[&str]| crate::shell::command(arguments.iter().copied().chain(["--local"]));
+        let lines = table(&state, now, command).lines(None, |_, text| text.to_owned());
+        let expected = r"seedflow approve 'it'\''s mine' --plan c0ffeec0ffee --reason TEXT --local";
+        assert!(lines[1].ends_with(expected), "{}", lines[1]);
     }
 }

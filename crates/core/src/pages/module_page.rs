@@ -115,7 +115,7 @@ fn advice(id: &ModuleId, report: &Module) -> Vec<advice::Step> {
     let status = &report.status;
     let execution = ExecutionArn::new(report.execution.as_str());
     match status.state.as_str() {
-        "REFUSED" => advice::of_refusal(),
+        "REFUSED" => advice::of_refusal(status.refusal(), execution.name()),
         state if state::is_trouble(state) => {
             advice::of_module(id, execution.name(), status.deployed_at.is_some())
         }

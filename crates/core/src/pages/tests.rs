@@ -439,7 +439,7 @@ fn a_failure_leads_with_its_cause_and_what_to_do_and_says_nothing_three_times() 
 fn a_refusal_says_that_nothing_was_started() {
     let page = failed_module(json!({
         "state": "REFUSED", "cause": "deployment.yaml:6: path: found nothing", "commit": "aaaaaaaaaa",
-        "refused": {"cause": "deployment.yaml:6: path: found nothing", "commit": "bbbbbbbbbb"}
+        "refused": {"error": "InvalidManifest", "cause": "deployment.yaml:6: path: found nothing", "commit": "bbbbbbbbbb"}
     }));
     for part in [
         "Refused",
