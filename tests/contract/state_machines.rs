@@ -235,6 +235,7 @@ fn has_the_states_of_the_design() {
         "RecordFailure",
         "RecordSuccess",
         "RemoveRole",
+        "RenameModule",
         "StartBuild",
         "Superseded",
         "TouchTimestamp",
