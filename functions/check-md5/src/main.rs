@@ -269,6 +269,9 @@ impl Handler {
         };
         if let Some((from, _)) = renaming {
             tracing::info!(%from, "to be renamed");
+            if let Some(policy) = policies::of(&self.modules.work, &DeploymentId::from(&plan.module)).await? {
+                policy.refuse_rename(&from, &ModuleRef::from(&plan.module))?;
+            }
             return Ok(CheckResult::renaming(from, &self.limits.codebuild_project));
         }
         self.checked(decision.changed, decision.reasons, (plan, Some(&part)), at)
@@ -316,7 +319,9 @@ impl Handler {
             (record, _) => record,
         };
         let stored = self.modules.stored(&module).await?;
-        rename::refuse_taken(&module, &stored, None)?;
+        if !stored.is_refused_only() {
+            rename::refuse_taken(&module, &stored, None)?;
+        }
         match destroy::decide(&module, record, &stored)? {
             Destruction::Build(plan) => {
                 tracing::info!(repaired = keeps, "to be destroyed");

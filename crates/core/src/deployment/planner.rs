@@ -485,7 +485,9 @@ impl<'a> Planner<'a> {
             .filter(|other| consumes.get(*other).is_some_and(|of| of.contains(module)))
             .map(ToString::to_string)
             .collect();
-        let (action, reason) = if let Some(to) = self.planning.state.stored(&self.id(module)).renamed_to() {
+        let stored = self.planning.state.stored(&self.id(module));
+        let renamed_to = stored.renamed_to().filter(|_| !stored.is_refused_only());
+        let (action, reason) = if let Some(to) = renamed_to {
             (
                 PlannedAction::Blocked,
                 format!("its rename to {to} was interrupted; deploy {to} with its renamedFrom"),
