@@ -153,7 +153,6 @@ fn of_deploy_module() -> Value {
         "CheckMd5": task(answers(&checked)),
         "EvaluatePolicy": task(answers(&[json!({"reasons": ["r"]})])),
         "TouchTimestamp": task(answers(&[json!({"state": "UNCHANGED"})])),
-        "RenameModule": task(answers(&[json!({"renamed_from": {"group": "g", "module": "old"}})])),
         "ForgetModule": task(answers(&[json!({"state": "DESTROYED"})])),
         "MarkInProgress": task(answers(&[json!({"state": "IN_PROGRESS"})])),
         "PrepareRole": task(answers(&[waits.clone(), json!({"role_arn": "r"})])),

@@ -235,7 +235,6 @@ fn has_the_states_of_the_design() {
         "RecordFailure",
         "RecordSuccess",
         "RemoveRole",
-        "RenameModule",
         "StartBuild",
         "Superseded",
         "TouchTimestamp",

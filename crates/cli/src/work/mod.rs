@@ -58,7 +58,7 @@ impl Phase {
         match state {
             "WaitForLock" => Self::Waiting,
             "CheckMd5" | "IsChanged" | "TouchTimestamp" | "EvaluatePolicy" => Self::Checking,
-            "RenameModule" | "MarkInProgress" | "HasModuleStack" | "PrepareRole" | "IsRolePrepared"
+            "MarkInProgress" | "HasModuleStack" | "PrepareRole" | "IsRolePrepared"
             | "WaitForRole" | "StartBuild" => Self::Preparing,
             "AwaitBuild" | "BuildSucceeded" => Self::Building,
             "RecordSuccess"
