@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use seedflow_e2e::{Module, Repository, TestStack, destruction, eventually, run};
+use seedflow_e2e::{Action, Caller, Module, Repository, Rule, TestStack, When, destruction, eventually, run};
 use serde_json::{Value, json};
 
 use super::{STACK, assert_state, id_of, results};
@@ -113,8 +113,29 @@ fn a_renamed_module_keeps_its_stack_its_role_and_its_consumers() {
         assert_eq!(modules[0]["reasons"], json!(["renamed from data/store"]));
         assert_eq!(modules[1]["action"], "unchanged", "{modules:?}");
 
+        // The function that renames it is killed twice: before the new status is written, and after the old record is removed.
+        let killed = [
+            (
+                "ssm",
+                "PutParameter",
+                "/sf/renames/dev/storage-bucket/status",
+                When::Before,
+            ),
+            (
+                "s3",
+                "DeleteObject",
+                "deployed/renames/dev/data/store.json",
+                When::After,
+            ),
+        ];
+        let killed = killed.map(|(service, operation, key, when)| {
+            let rule = Rule::new(service, operation, Action::Kill(when)).contains(key);
+            stack.rule(rule.caller(Caller::Functions).times(1))
+        });
         let finished = stack.deploy_repository(project, &renamed, json!({})).await;
         assert_state(&finished, "SUCCEEDED");
+        assert_eq!(killed.each_ref().map(|rule| rule.applied()), [1, 1]);
+        drop(killed);
         let ended = results(stack, &finished).await;
         let expected = [("apps/web", "UNCHANGED"), ("storage/bucket", "SUCCEEDED")];
         let expected = expected.map(|(module, state)| (module.to_owned(), state.to_owned()));

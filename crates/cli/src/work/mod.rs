@@ -58,8 +58,8 @@ impl Phase {
         match state {
             "WaitForLock" => Self::Waiting,
             "CheckMd5" | "IsChanged" | "TouchTimestamp" | "EvaluatePolicy" => Self::Checking,
-            "MarkInProgress" | "HasModuleStack" | "PrepareRole" | "IsRolePrepared"
-            | "WaitForRole" | "StartBuild" => Self::Preparing,
+            "MarkInProgress" | "HasModuleStack" | "PrepareRole" | "IsRolePrepared" | "WaitForRole"
+            | "StartBuild" => Self::Preparing,
             "AwaitBuild" | "BuildSucceeded" => Self::Building,
             "RecordSuccess"
             | "RecordFailure"
