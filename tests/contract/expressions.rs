@@ -85,6 +85,8 @@ fn checked(changed: bool, forget: bool, module_stack: bool, remove_role: bool) -
         reasons: Vec::new(),
         build_project: "p".to_owned(),
         module_stack,
+        renames: None,
+        first_name: None,
         remove_role,
         target: None,
         moves: false,
@@ -108,6 +110,18 @@ fn moving(mut checked: Value) -> Value {
     checked
 }
 
+/// The same for a module that is renamed first.
+fn renaming(mut checked: Value) -> Value {
+    checked["renames"] = json!({"group": "g", "module": "old"});
+    checked
+}
+
+/// The same for a module that was renamed.
+fn renamed(mut checked: Value) -> Value {
+    checked["first_name"] = json!({"group": "g", "module": "old"});
+    checked
+}
+
 fn of_deploy_module() -> Value {
     let checked = [
         checked(false, false, false, false),
@@ -119,6 +133,8 @@ fn of_deploy_module() -> Value {
         evaluating(checked(true, false, false, false)),
         moving(checked(true, false, false, false)),
         moving(checked(false, true, false, true)),
+        renaming(checked(false, false, false, false)),
+        renamed(checked(true, false, true, true)),
         json!(
             CheckResult::refuse(
                 Error::new(ErrorName::InvalidDeployspec, "why"),

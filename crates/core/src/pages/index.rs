@@ -42,6 +42,13 @@ impl Index {
     /// The index after an execution has reached a state.
     #[must_use]
     pub fn with(mut self, reached: &ExecutionState) -> Self {
+        if let IndexKey::Module(id) = &reached.key {
+            // It has its own entry now, and nothing is deployed under these.
+            let former = reached.former_names.iter().map(|former| name_of(&former.id(id)));
+            for gone in former.filter(|gone| *gone != name_of(id)) {
+                self.modules.remove(&gone);
+            }
+        }
         let (entries, name) = match &reached.key {
             IndexKey::Module(id) => (&mut self.modules, name_of(id)),
             IndexKey::Deployment(id) => (&mut self.deployments, id.deployment.to_string()),
