@@ -360,8 +360,8 @@ impl Attempts {
 
 /// Statements that the emulator can't enforce, as it doesn't have these services (`template.rs` checks both).
 const NOT_THERE: [&str; 2] = ["KeepFromConnections", "KeepFromPushing"];
-/// Tried by a command of a build in `hostile.sh`.
-const BY_A_BUILD: &str = "KeepFromFeedingOurFunctions";
+/// Tried by commands of a build in `hostile.sh`.
+const BY_A_BUILD: [&str; 2] = ["KeepFromFeedingOurFunctions", "KeepFromOurSchedule"];
 
 /// The denies of the role, by their names in the template.
 fn denies() -> BTreeSet<String> {
@@ -378,7 +378,7 @@ fn denies() -> BTreeSet<String> {
     let statements = statements.map(|statement| statement.get(1).unwrap_or(statement));
     let denies = statements.filter(|statement| statement["Effect"] == "Deny");
     let sids = denies.map(|statement| statement["Sid"].as_str().unwrap().to_owned());
-    sids.filter(|sid| !NOT_THERE.contains(&sid.as_str()) && sid != BY_A_BUILD)
+    sids.filter(|sid| !NOT_THERE.contains(&sid.as_str()) && !BY_A_BUILD.contains(&sid.as_str()))
         .collect()
 }
 

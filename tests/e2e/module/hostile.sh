@@ -63,6 +63,7 @@ attempt "open the bus" aws events put-permission --principal '*' --action events
 attempt "tell in our name" aws events put-events --entries '[{"Source": "seedflow", "DetailType": "x", "Detail": "{}"}]'
 attempt "feed a function" aws lambda create-event-source-mapping --function-name "$STACK-build-event" --event-source-arn "$QUEUE_ARN"
 attempt "change a mapping" aws lambda update-event-source-mapping --uuid "$MAPPING" --no-enabled
+attempt "end the checks for drift" aws scheduler delete-schedule --name "$STACK-drift"
 attempt "write a mail" aws sns publish --topic-arn "$TOPIC" --message hostile
 attempt "read mails" aws sns subscribe --topic-arn "$TOPIC" --protocol email --notification-endpoint hostile@example.com
 attempt "change the topic" aws sns set-topic-attributes --topic-arn "$TOPIC" --attribute-name DisplayName --attribute-value hostile
