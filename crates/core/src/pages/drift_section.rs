@@ -3,12 +3,12 @@
 use maud::{Markup, html};
 
 use super::components::{cell, code, time};
-use super::{PageContext, state};
+use super::state;
 use crate::drift::difference::ResourceDrift;
 use crate::drift::record::{DriftRecord, DriftState, StackDrift};
 
 /// The section; nothing without a record.
-pub(super) fn section(context: &PageContext<'_>, record: Option<&DriftRecord>) -> Markup {
+pub(super) fn section(record: Option<&DriftRecord>) -> Markup {
     let Some(record) = record else {
         return html! {};
     };
@@ -17,9 +17,9 @@ pub(super) fn section(context: &PageContext<'_>, record: Option<&DriftRecord>) -
         section.drift {
             h2 { "Drift " (state::badge(badge(record.known.state))) }
             p.note {
-                "Compared with its stacks' templates " (time(Some(record.checked_at)))
-                @if record.known.since < record.checked_at { "; so since " (time(Some(record.known.since))) }
-                ". The page is written again when this changes, as of " (time(Some(context.now))) "."
+                "Compared with the templates of its stacks at " (time(Some(record.checked_at))) "."
+                @if record.known.since < record.checked_at { " So since " (time(Some(record.known.since))) "." }
+                " Later checks that find the same don't write this page again."
             }
             @if let Some(reason) = &record.reason { p { "Not all of it could be compared: " bdi { (reason) } } }
             @if has_differences {

@@ -52,7 +52,7 @@ pub fn render(
         (failure(&report.status, report.quotes_build()))
         (advice::section(&advice(id, report)))
         (output(log))
-        (drift_section::section(context, drift))
+        (drift_section::section(drift))
         (changes(report))
         (timeline::table(report))
         (parameters(report))
