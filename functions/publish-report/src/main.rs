@@ -33,7 +33,7 @@ use queue::{Answer, Batch, Message};
 /// What an event is about.
 enum Reached {
     /// An execution has reached a state.
-    State(ExecutionState),
+    State(Box<ExecutionState>),
     /// What was found of a module's drift is different.
     Drift(ModuleId),
 }
@@ -73,7 +73,7 @@ impl Handler {
             match parse(&body) {
                 Ok(Some(Reached::State(state))) => {
                     let (states, _) = projects.entry(state.project().clone()).or_default();
-                    states.push((id, state));
+                    states.push((id, *state));
                 }
                 Ok(Some(Reached::Drift(module))) => {
                     let (_, drifts) = projects.entry(module.project.clone()).or_default();
@@ -187,5 +187,6 @@ fn parse(body: &str) -> Result<Option<Reached>> {
     if let Some(module) = drifted_module(&event)? {
         return Ok(Some(Reached::Drift(module)));
     }
-    Ok(ExecutionState::from_event(&event)?.map(Reached::State))
+    let state = ExecutionState::from_event(&event)?;
+    Ok(state.map(|state| Reached::State(Box::new(state))))
 }

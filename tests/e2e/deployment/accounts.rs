@@ -179,6 +179,22 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
         assert_state(&again, "UNCHANGED");
         stack.deployment_released(project).await;
 
+        // Drift is looked for where a module is. The stack of its role is there, and none of its own.
+        let drift = ["drift", "dev/apps/web", "--now", "--json", "--project", project];
+        let checked = seedflow(stack, &drift).await.json();
+        let record = &checked["modules"][0];
+        assert_eq!(record["target"], stored(TARGETS[0]), "{checked}");
+        let [own, role] = record["stacks"].as_array().map_or(&[][..], Vec::as_slice) else {
+            panic!("expected two stacks: {checked}");
+        };
+        assert_eq!(own["reason"], "there is no stack of this name");
+        assert!(role["stack"].to_string().contains(&own_role), "{role}");
+        let compared = role["reason"].to_string();
+        assert!(
+            role["state"] == "IN_SYNC" || compared.contains("can compare none"),
+            "{role}"
+        );
+
         // The cause and the page have what a failed build printed there.
         let failing = Module::running("build", &["echo no space in $AWS_ACCOUNT_ID; exit 3"]);
         let failing = repository(stack, "first").module("modules/vpc", &failing);

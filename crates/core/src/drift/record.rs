@@ -436,8 +436,8 @@ pub(crate) mod tests {
             },
         });
         let bad = stack(&compared("d", "DRIFTED", None));
-        assert_eq!(state_of(&[good.clone()], false), DriftState::InSync);
-        assert_eq!(state_of(&[good.clone()], true), DriftState::Unknown);
+        assert_eq!(state_of(std::slice::from_ref(&good), false), DriftState::InSync);
+        assert_eq!(state_of(std::slice::from_ref(&good), true), DriftState::Unknown);
         assert_eq!(state_of(&[good.clone(), none], false), DriftState::Unknown);
         assert_eq!(state_of(&[missing.clone(), bad], false), DriftState::Drifted);
         assert_eq!(state_of(&[good, missing.clone()], false), DriftState::Unknown);
