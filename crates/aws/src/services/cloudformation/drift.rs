@@ -143,3 +143,82 @@ fn property(found: PropertyDifference) -> difference::PropertyDifference {
         actual: found.actual_value.unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Answer(&'static str, &'static str);
+
+    impl SdkFailure for Answer {
+        fn error_code(&self) -> Option<&str> {
+            Some(self.0)
+        }
+        fn error_message(&self) -> Option<&str> {
+            Some(self.1)
+        }
+        fn http_status(&self) -> Option<u16> {
+            Some(400)
+        }
+        fn cause(&self) -> String {
+            String::new()
+        }
+    }
+
+    #[test]
+    fn a_stack_that_is_worked_on_is_waited_for_and_another_refusal_is_not() {
+        for (code, message, waits) in [
+            (
+                "ValidationError",
+                "Stack [p] is in UPDATE_IN_PROGRESS state",
+                true,
+            ),
+            (
+                "ValidationError",
+                "Drift detection is already in progress for stack p",
+                true,
+            ),
+            (
+                "ValidationError",
+                "Stack [p] is in ROLLBACK_COMPLETE state",
+                false,
+            ),
+            ("ValidationError", "Stack with id p does not exist", false),
+            ("AccessDenied", "not authorized while in progress", false),
+        ] {
+            assert_eq!(is_busy(&Answer(code, message)), waits, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_resource_is_taken_over_with_its_differences() {
+        let difference = PropertyDifference::builder()
+            .property_path("/VisibilityTimeout")
+            .expected_value("30")
+            .actual_value("31")
+            .difference_type(aws_sdk_cloudformation::types::DifferenceType::NotEqual)
+            .build();
+        let found = StackResourceDrift::builder()
+            .logical_resource_id("Queue")
+            .stack_resource_drift_status(StackResourceDriftStatus::Modified)
+            .property_differences(difference)
+            .build();
+        let taken = plain(found);
+        assert_eq!(
+            (taken.logical_id.as_str(), taken.state),
+            ("Queue", ResourceState::Modified)
+        );
+        let [property] = taken.properties.as_slice() else {
+            panic!("{taken:?}")
+        };
+        assert_eq!(
+            [
+                &property.path,
+                &property.difference,
+                &property.expected,
+                &property.actual
+            ],
+            ["/VisibilityTimeout", "NOT_EQUAL", "30", "31"]
+        );
+    }
+}
