@@ -2,7 +2,7 @@
 # Deploys a folder, and shows the result in the comment of the pull request that was merged (comment.py has the variables).
 #
 # usage: apply.sh [ARGUMENT OF seedflow apply]…
-# Ends with the exit code of `seedflow apply`.
+# Ends with the exit code of `seedflow apply`. If only the comment fails, it is that of comment.py.
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 said=$(mktemp)
@@ -17,5 +17,7 @@ word=deployed
   tail -n 40 "$said" | sed 's/^/    /'
 } >"$result"
 [ -z "${GITHUB_STEP_SUMMARY:-}" ] || cat "$result" >>"$GITHUB_STEP_SUMMARY"
-python3 -I "$here/comment.py" merged "$result"
+commented=0
+python3 -I "$here/comment.py" merged "$result" || commented=$?
+[ "$code" -ne 0 ] || code=$commented
 exit "$code"

@@ -2,8 +2,8 @@
 # Plans a folder, and shows the plan in the one comment of the pull request (comment.py has the variables).
 #
 # usage: plan.sh [ARGUMENT OF seedflow plan]…
-# Ends with the exit code of `seedflow plan`: 0, or 4 if the plan is refused. In GitHub Actions the output `changes` is true or
-# false.
+# Ends with the exit code of `seedflow plan`: 0, or 4 if the plan is refused. If only the comment fails, it is that of comment.py.
+# In GitHub Actions the output `changes` is true or false.
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 plan=$(mktemp)
@@ -27,5 +27,7 @@ esac
 cat "$plan"
 [ -z "${GITHUB_STEP_SUMMARY:-}" ] || cat "$plan" >>"$GITHUB_STEP_SUMMARY"
 [ -z "${GITHUB_OUTPUT:-}" ] || printf 'changes=%s\n' "$changes" >>"$GITHUB_OUTPUT"
-python3 -I "$here/comment.py" open "$plan"
+commented=0
+python3 -I "$here/comment.py" open "$plan" || commented=$?
+[ "$code" -ne 0 ] || code=$commented
 exit "$code"

@@ -338,6 +338,42 @@ fn of_plan_each_has_a_result_for_every_object() {
 }
 
 #[test]
+fn of_drift_each_has_a_result_and_a_failure_is_the_message_of_its_error() {
+    let batch = json!({"checks": [{"module": {"project": "p"}}]});
+    let listed = |batches: Value, after: Value| json!({"batches": batches, "after": after});
+    let tasks = json!({
+        "ListModules": task(answers(&[
+            listed(json!([]), Value::Null),
+            listed(json!([batch]), json!("deployed/p/d/g/m.json")),
+            listed(json!([batch, batch]), Value::Null),
+        ])),
+        "CheckDrift": task(answers(&[
+            json!({"began_at": "2026-01-01T00:00:00Z", "checks": []}),
+            json!({"began_at": "2026-01-01T00:00:00Z", "checks": [{"module": {"project": "p"}}], "wait_seconds": 5}),
+        ])),
+        "CheckBatches": {"results": [
+            [],
+            [{"error": null, "cause": null}],
+            [{"error": null, "cause": null}, {"error": "Refused", "cause": errors()[0]["Cause"]}],
+        ]},
+    });
+    let walked = walk(
+        &StateMachine::read("drift").definition,
+        &json!([{}, {"project": "p"}]),
+        NOW,
+        &tasks,
+    );
+    for state in ["Checked", "Failed"] {
+        assert!(!ends(&walked, state).is_empty(), "{state} was not reached");
+    }
+    let causes: Vec<&str> = ends(&walked, "Failed")
+        .iter()
+        .map(|end| end["cause"].as_str().unwrap())
+        .collect();
+    assert!(causes.contains(&"the \"why\"\nof it"), "{causes:?}");
+}
+
+#[test]
 fn an_end_that_can_not_be_settled_in_time_is_kept_for_a_person() {
     let gives_up = |wait_seconds: u32, age| {
         let mut tasks = of_end_execution();

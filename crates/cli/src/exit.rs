@@ -1,7 +1,6 @@
 //! The exit codes of the commands.
 
 use std::fmt;
-use std::process::ExitCode;
 
 use anyhow::anyhow;
 use seedflow_core::error::{Error, ErrorName};
@@ -42,13 +41,36 @@ impl fmt::Display for Wrong {
 
 impl std::error::Error for Wrong {}
 
+/// The end of a command by Ctrl-C, with what that means.
+#[derive(Debug)]
+pub struct Interrupted(pub &'static str);
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
 /// The code of an error.
 #[must_use]
-pub fn code_of(error: &anyhow::Error) -> ExitCode {
-    match (error.is::<Refused>(), error.is::<Wrong>()) {
-        (true, _) => ExitCode::from(REFUSED),
-        (_, true) => ExitCode::from(WRONG),
-        _ => ExitCode::from(FAILED),
+pub fn code_of(error: &anyhow::Error) -> u8 {
+    match error {
+        error if error.is::<Refused>() => REFUSED,
+        error if error.is::<Wrong>() => WRONG,
+        error if error.is::<Interrupted>() => INTERRUPTED,
+        _ => FAILED,
+    }
+}
+
+/// What a person reads of an error.
+#[must_use]
+pub fn text_of(error: &anyhow::Error) -> String {
+    match error.is::<Interrupted>() {
+        // The terminal has just shown ^C.
+        true => format!("\n{error:#}"),
+        false => format!("error: {error:#}"),
     }
 }
 
@@ -83,6 +105,21 @@ pub fn for_people(error: Error) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn an_error_keeps_its_code_below_what_is_said_around_it() {
+        let of = |error: anyhow::Error| code_of(&error);
+        assert_eq!(of(Refused("r".to_owned()).into()), REFUSED);
+        assert_eq!(of(Wrong("w".to_owned()).into()), WRONG);
+        assert_eq!(of(anyhow!("a")), FAILED);
+        let interrupted = Err::<(), _>(Interrupted("nothing was started")).context("while asking");
+        let interrupted = interrupted.map_err(|error| (code_of(&error), text_of(&error)));
+        assert_eq!(
+            interrupted,
+            Err((INTERRUPTED, "\nwhile asking: nothing was started".to_owned()))
+        );
+    }
 
     #[test]
     fn a_request_is_refused_by_a_module_or_by_a_deployment() {

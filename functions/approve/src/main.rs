@@ -1,8 +1,8 @@
 //! `approve`: takes an approver's decision on a plan that waits (decision 59).
 //!
 //! Who calls is not read from the event: the caller signs a request to STS for exactly this decision, and STS says who has
-//! signed it. The decision counts if the policy, as it is now, names the caller, and if it is about the plan that waits. It is
-//! stored once, and then the waiting task is answered. A call that is repeated does the second again.
+//! signed it. The decision counts if the policy, as it is now, names the caller, if it is about the plan that waits, and if its
+//! execution still runs. It is stored once, and then the waiting task is answered. A call that is repeated does the second again.
 
 use jiff::Timestamp;
 use seedflow_aws::runtime::config::SdkConfig;
@@ -14,7 +14,7 @@ use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::stores::approvals::Approval;
 use seedflow_aws::stores::policies;
-use seedflow_core::approval::{ApprovalSummary, Submission, judge};
+use seedflow_core::approval::{ApprovalSummary, Submission, check_waits, judge};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
 use seedflow_core::policy::ApprovalRule;
@@ -84,6 +84,10 @@ impl Handler {
         let rule = ApprovalRule::of(policy.as_ref());
         let found = approval.verdict().await?;
         let verdict = judge(&request, &rule, found.as_ref(), &caller, &says, now)?;
+        if found.is_none() {
+            let described = self.step_functions.describe(&execution).await?;
+            check_waits(&request, described.map(|described| described.status))?;
+        }
         let decided = approval.settle(verdict, &self.step_functions).await?;
         // Another approver, or the end of the time, may have been faster.
         judge(&request, &rule, Some(&decided), &caller, &says, now)?;

@@ -253,6 +253,16 @@ fn a_plan_waits_for_an_approver_and_exactly_that_plan_runs() {
         assert_eq!(expired.error, "ApprovalExpired", "{}", expired.cause);
         assert_eq!(settled(stack, project).await["state"], "EXPIRED");
 
+        // Stopped while it waited: a decision would reach nobody, and none is stored.
+        set(stack, project, &json!({"approval": "changes"})).await;
+        let (stopped, waiting) = push(stack, project, &three, author).await;
+        let stop = json!({"executionArn": stopped, "error": "Canceled", "cause": "wrong branch"});
+        stack.call("states", "AWSStepFunctions.StopExecution", stop).await;
+        stack.finished(&stopped).await;
+        let late = anna.decides(stack, "approve", &waiting, "too late").await;
+        assert_refused(&late, "which has ended; nothing was decided");
+        stack.deployment_released(project).await;
+
         // Without a policy, a manifest that has lost its modules waits; everybody that IAM lets call the function may decide.
         set(stack, project, &json!({})).await;
         let emptied = Repository::deploying(&[("network", &[("dns", &[])])]);

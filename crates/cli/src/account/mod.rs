@@ -24,6 +24,7 @@ use serde_json::{Map, Value};
 
 use local::LocalStack;
 
+use crate::exit::Wrong;
 use crate::shell;
 
 /// Seedflow's stack, by default.
@@ -212,9 +213,9 @@ impl Account {
     async fn of_account(stack: String, arguments: &StackArguments) -> Result<Self> {
         let config = arguments.aws_config().await;
         let Some(region) = config.region().map(ToString::to_string) else {
-            bail!(
-                "expected a region, found none; name it by --region or AWS_REGION, or set it in the profile; for a local stack, run this in its checkout, or name its file by --stack-file or SEEDFLOW_STACK_FILE"
-            );
+            bail!(Wrong(
+                "expected a region, found none; name it by --region or AWS_REGION, or set it in the profile; for a local stack, run this in its checkout, or name its file by --stack-file or SEEDFLOW_STACK_FILE".to_owned()
+            ));
         };
         let outputs = CloudFormation::new(&config).outputs(&stack).await;
         let outputs = outputs.map_err(|error| unreachable(error, &config, &region))?;
@@ -287,7 +288,8 @@ impl Account {
     /// The stack's name in CloudFormation, also that of a local stack.
     #[must_use]
     pub fn stack_name(&self) -> &str {
-        stack_of(&self.deploy_state_machine_arn)
+        let machines = self.state_machines();
+        machines.rsplit(':').next().unwrap_or(machines)
     }
 
     /// The work bucket.
@@ -317,11 +319,7 @@ impl Account {
     /// The state machine that cleans up after an ended execution.
     #[must_use]
     pub fn end_execution_arn(&self) -> String {
-        let deploy = &self.deploy_state_machine_arn;
-        format!(
-            "{}-end-execution",
-            deploy.strip_suffix("-deploy").unwrap_or(deploy)
-        )
+        format!("{}-end-execution", self.state_machines())
     }
 
     /// The function that takes the decisions of approvers.
@@ -333,8 +331,20 @@ impl Account {
     /// The state machine that plans and can't deploy.
     #[must_use]
     pub fn plan_arn(&self) -> String {
+        format!("{}-plan", self.state_machines())
+    }
+
+    /// What the ARNs of the stack's state machines begin with.
+    fn state_machines(&self) -> &str {
         let deploy = &self.deploy_state_machine_arn;
-        format!("{}-plan", deploy.strip_suffix("-deploy").unwrap_or(deploy))
+        deploy.strip_suffix("-deploy").unwrap_or(deploy)
+    }
+
+    /// The state machine that checks for drift.
+    #[must_use]
+    pub fn drift_arn(&self) -> String {
+        let deploy = &self.deploy_state_machine_arn;
+        format!("{}-drift", deploy.strip_suffix("-deploy").unwrap_or(deploy))
     }
 
     /// The execution of a deployment's workflow that an execution of the state machine that plans has started.
@@ -354,12 +364,6 @@ impl Account {
     pub fn deployment_execution(&self, name: &str) -> ExecutionArn {
         execution_of(&self.deploy_state_machine_arn, name)
     }
-}
-
-/// The stack of a state machine that is called `{stack}-deploy`.
-fn stack_of(deploy_state_machine: &str) -> &str {
-    let name = deploy_state_machine.rsplit(':').next().unwrap_or_default();
-    name.strip_suffix("-deploy").unwrap_or(name)
 }
 
 /// The ARN of an execution, from that of its state machine (Step Functions Developer Guide, "Amazon Resource Names").
@@ -392,6 +396,8 @@ fn environment(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -408,9 +414,18 @@ mod tests {
 
     #[test]
     fn the_stack_is_the_one_of_the_state_machine() {
+        let outputs = json!({"WorkBucketName": "work", "StateMachineArn": "arn:aws:states:r:1:stateMachine:my-flow-deploy-module",
+            "DeployStateMachineArn": "arn:aws:states:r:1:stateMachine:my-flow-deploy"});
+        let outputs = outputs.as_object().unwrap();
+        let config = SdkConfig::builder().build();
+        let account = Account::of_outputs(config, "my-flow".to_owned(), outputs, Vec::new()).unwrap();
+        assert_eq!(account.stack_name(), "my-flow");
         assert_eq!(
-            stack_of("arn:aws:states:r:1:stateMachine:my-flow-deploy"),
-            "my-flow"
+            (account.plan_arn(), account.end_execution_arn()),
+            (
+                "arn:aws:states:r:1:stateMachine:my-flow-plan".to_owned(),
+                "arn:aws:states:r:1:stateMachine:my-flow-end-execution".to_owned()
+            )
         );
     }
 

@@ -14,7 +14,7 @@ use md5::{Digest, Md5};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::repository::Folder;
+use super::repository::{Folder, root_of};
 use seedflow_core::deployment::manifest::Repository;
 
 /// Folders that are never part of a module.
@@ -42,12 +42,7 @@ pub struct Bundle {
 
 /// Packs a folder into a zip at `target`.
 pub fn folder(folder: &Path, target: &Path) -> Result<Bundle> {
-    let root = folder
-        .canonicalize()
-        .with_context(|| format!("no such folder: {}", folder.display()))?;
-    if !root.is_dir() {
-        bail!("{} is a file; give the module's folder", folder.display());
-    }
+    let root = root_of(folder, "module")?;
     let mut files = listing(&root)?;
     if files.is_empty() {
         bail!(
@@ -62,9 +57,7 @@ pub fn folder(folder: &Path, target: &Path) -> Result<Bundle> {
 /// Packs a repository into a zip at `target`: what a push would have, so hidden files too and nothing that git ignores.
 pub fn repository(folder: &Path, target: &Path) -> Result<Bundle> {
     let repository = Folder::open(folder)?;
-    let root = folder
-        .canonicalize()
-        .with_context(|| format!("no such folder: {}", folder.display()))?;
+    let root = root_of(folder, "repository")?;
     let mut files = Vec::new();
     for name in repository.files() {
         let path = root.join(&name);

@@ -10,6 +10,26 @@ use ignore::WalkBuilder;
 use seedflow_core::deployment::manifest::{MAX_FILE, Repository};
 use seedflow_core::error::{Error, ErrorName, Result};
 
+use crate::exit::Wrong;
+
+/// The path of a folder, without links.
+///
+/// # Errors
+/// [`Wrong`] if it is none.
+pub(super) fn root_of(folder: &Path, what: &str) -> anyhow::Result<PathBuf> {
+    match folder.canonicalize() {
+        Ok(root) if root.is_dir() => Ok(root),
+        Ok(_) => bail!(Wrong(format!(
+            "{} is a file; give the {what}'s folder",
+            folder.display()
+        ))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            bail!(Wrong(format!("no such folder: {}", folder.display())))
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", folder.display())),
+    }
+}
+
 /// A folder, with its current files.
 #[derive(Debug)]
 pub struct Folder {
@@ -18,13 +38,9 @@ pub struct Folder {
 
 impl Folder {
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
-        let root = folder
-            .canonicalize()
-            .with_context(|| format!("no such folder: {}", folder.display()))?;
-        if !root.is_dir() {
-            bail!("{} is a file; give the repository's folder", folder.display());
-        }
-        Ok(Self { root })
+        Ok(Self {
+            root: root_of(folder, "repository")?,
+        })
     }
 
     /// Where a path leads; `None` where there is nothing, or where a link leads out of the folder.

@@ -71,7 +71,7 @@ impl Decide {
                     show(account, &waiting, ui).await?;
                 }
                 let question = format!("{verb} plan {}?", waiting.request.shown_plan());
-                if !self.yes && !confirmed(&question)? {
+                if !self.yes && !confirmed(&question).await? {
                     return Err(Refused("nothing was decided".to_owned()).into());
                 }
                 waiting.request.needed.plan.clone()
@@ -124,7 +124,11 @@ async fn submit(account: &Account, waiting: &ApprovalSummary, says: &Submission)
 async fn of_deployment(account: &Account, id: &DeploymentId) -> Result<ApprovalSummary> {
     let status = project::deployment_status(&account.parameters(), &account.bucket(), id).await?;
     match status.and_then(|status| status.approval) {
-        Some(approval) => Ok(approval),
+        Some(approval) if approval.waits() => Ok(approval),
+        Some(last) => bail!(Refused(format!(
+            "{id}: no plan waits for an approval; the last one that did: {}",
+            last.line()
+        ))),
         None => bail!(Refused(format!("{id}: no plan waits for an approval"))),
     }
 }

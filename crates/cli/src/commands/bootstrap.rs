@@ -14,6 +14,7 @@ use seedflow_terminal::Ui;
 
 use super::settings::parse_text;
 use crate::account::StackArguments;
+use crate::exit::{Refused, Wrong};
 
 /// The template of targets. CreateStack takes up to 51,200 bytes.
 const TEMPLATE: &str = include_str!("../../../../template-target.yaml");
@@ -90,15 +91,15 @@ impl BootstrapTarget {
     /// Refuses what the credentials are not meant for.
     fn check(&self, here: &Target) -> Result<()> {
         if let Some(account) = self.account.as_ref().filter(|account| *account != here.account()) {
-            bail!(
+            bail!(Refused(format!(
                 "--account: expected credentials of {account}, found those of {}; choose others by --profile",
                 here.account()
-            );
+            )));
         }
         if *here == self.home {
-            bail!(
+            bail!(Refused(format!(
                 "expected another account or region than --home {here}, found credentials of the same; choose others by --profile, or another region by --region"
-            );
+            )));
         }
         Ok(())
     }
@@ -117,7 +118,10 @@ impl BootstrapTarget {
 /// The account of the credentials, and the region.
 async fn here(config: &SdkConfig) -> Result<Target> {
     let Some(region) = config.region() else {
-        bail!("expected a region, found none; name it by --region or AWS_REGION, or set it in the profile");
+        bail!(Wrong(
+            "expected a region, found none; name it by --region or AWS_REGION, or set it in the profile"
+                .to_owned()
+        ));
     };
     let caller = sts::caller(config).await.context(
         "cannot ask AWS whose credentials these are; they come from the environment or a profile, as for the AWS CLI (for SSO, run `aws sso login` first)",
@@ -174,8 +178,9 @@ mod tests {
                 "expected credentials of 222222222222, found those of 333333333333",
             ),
         ] {
-            let error = check(account, here).unwrap_err().to_string();
-            assert!(error.contains(expected), "{error}");
+            let error = check(account, here).unwrap_err();
+            assert!(error.is::<Refused>(), "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use anyhow::Result;
 
-use crate::exit::Wrong;
+use crate::exit::{Interrupted, Wrong};
 
 /// Refuses a command that has to ask where nobody can answer.
 ///
@@ -21,11 +21,31 @@ pub fn can_ask(command: &str) -> Result<()> {
 }
 
 /// Asks on the terminal, which [can be asked](can_ask).
-pub fn confirmed(question: &str) -> Result<bool> {
+///
+/// # Errors
+/// [`Interrupted`] after Ctrl-C.
+pub async fn confirmed(question: &str) -> Result<bool> {
     let mut out = std::io::stderr().lock();
     write!(out, "{question} [y/N] ")?;
     out.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    drop(out);
+    tokio::select! {
+        answer = answer() => Ok(matches!(answer?.trim(), "y" | "Y" | "yes")),
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            Err(Interrupted("Nothing was changed.").into())
+        }
+    }
+}
+
+/// Reads a line, on a thread that nobody waits for: it may never end after Ctrl-C.
+async fn answer() -> Result<String> {
+    let (said, heard) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let read = std::io::stdin().read_line(&mut line);
+        // Nobody listens any more after Ctrl-C.
+        drop(said.send(read.map(|_| line)));
+    });
+    Ok(heard.await??)
 }

@@ -13,7 +13,7 @@ use super::settings::{by_name, parse_parameter};
 use super::start::{Showing, start_by_upload, upload};
 use crate::account::Account;
 use crate::checkout::{bundle, commit};
-use crate::exit::for_people;
+use crate::exit::{Refused, for_people};
 use crate::work::Subject;
 
 /// Deploys one module from its folder, without a manifest.
@@ -54,10 +54,10 @@ impl Deploy {
         let module = ModuleId::parse(&self.project, &self.deployment, &self.group, &self.module);
         let module = module.map_err(for_people)?;
         if self.folder.is_dir() && !self.folder.join("deployspec.yaml").is_file() {
-            bail!(
+            bail!(Refused(format!(
                 "{} has no deployspec.yaml: give the folder of a module",
                 self.folder.display()
-            );
+            )));
         }
         let parameters = by_name("--parameter", self.parameters)?;
         let draft = tempfile::NamedTempFile::new().context("cannot write the bundle")?;

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use seedflow_core::deployment::plan::{PlannedAction, PlannedModule};
+use seedflow_core::deployment::plan::PlannedAction;
 use seedflow_core::ids::Name;
 use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
 use super::confirm::{can_ask, confirmed};
-use super::plan::planned;
+use super::plan::{Planned, planned};
 use super::reading::{OfProject, parse_target};
 use super::start::Showing;
 use crate::account::Account;
@@ -42,7 +42,7 @@ impl Destroy {
         if !self.yes {
             can_ask("destroy")?;
             let question = question(&target, &project, &input, account, ui).await?;
-            if !confirmed(&question)? {
+            if !confirmed(&question).await? {
                 return Err(Refused("nothing was destroyed".to_owned()).into());
             }
         }
@@ -50,7 +50,8 @@ impl Destroy {
     }
 }
 
-/// The question, with what would be destroyed: the workflow plans it, so it also knows who consumes values.
+/// The question, with what would be destroyed: the workflow plans it, so it also knows who consumes values, and what the
+/// policy says.
 ///
 /// # Errors
 /// [`Refused`] if nothing may or can be destroyed.
@@ -61,38 +62,28 @@ async fn question(
     account: &Account,
     ui: &Ui,
 ) -> Result<String> {
-    let Some(output) = planned(account, input, ui).await? else {
-        return Err(Refused("nothing was destroyed".to_owned()).into());
-    };
+    let output = planned(account, input, ui).await?;
     let of = format!("{project}/{target}");
-    let modules = output.get("modules").cloned().unwrap_or_else(|| json!([]));
-    asked(
-        &of,
-        &serde_json::from_value::<Vec<PlannedModule>>(modules)?,
-        &account.place(),
-    )
+    asked(&of, &Planned::of(&output, account)?, &account.place())
 }
 
-fn asked(of: &str, modules: &[PlannedModule], place: &str) -> Result<String> {
-    let with = |action: PlannedAction| modules.iter().filter(move |module| module.action == action);
-    let blocked: Vec<String> = with(PlannedAction::Blocked)
-        .map(|module| format!("{}: {}", module.module, module.reasons.join("; ")))
-        .collect();
-    if !blocked.is_empty() {
-        return Err(Refused(blocked.join("\n")).into());
+fn asked(of: &str, plan: &Planned, place: &str) -> Result<String> {
+    if plan.is_refused() {
+        return Err(Refused(plan.refusals().join("\n")).into());
     }
-    let destroyed: Vec<String> = with(PlannedAction::Destroy)
-        .map(|module| format!("  {}\n", module.module))
+    let modules = plan.with(PlannedAction::Destroy);
+    let lines: Vec<String> = modules.map(|module| format!("  {}\n", module.module)).collect();
+    let remarks: Vec<String> = plan
+        .remarks()
+        .iter()
+        .map(|remark| format!("{remark}\n"))
         .collect();
-    let count = match destroyed.len() {
-        0 => return Ok(format!("Destroy all that is stored of {of} in {place}?")),
-        1 => "1 module".to_owned(),
-        several => format!("{several} modules"),
+    let question = match lines.len() {
+        0 => format!("Destroy all that is stored of {of} in {place}?"),
+        1 => format!("Destroy 1 module of {of} in {place}, with what it has deployed?"),
+        several => format!("Destroy {several} modules of {of} in {place}, with what they have deployed?"),
     };
-    Ok(format!(
-        "{}Destroy {count} of {of} in {place}, with what they have deployed?",
-        destroyed.concat()
-    ))
+    Ok(format!("{}{}{question}", lines.concat(), remarks.concat()))
 }
 
 /// A module goes by way of its deployment too, which knows who consumes its values.
@@ -115,25 +106,53 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn modules(found: Value) -> Vec<PlannedModule> {
-        serde_json::from_value(found).unwrap()
+    fn plan(more: Value) -> Planned {
+        let mut output = json!({"deployment": {"project": "shop", "deployment": "dev"}, "modules": [
+            {"group": "data", "module": "store", "action": "destroy", "reasons": []},
+            {"group": "network", "module": "vpc", "action": "destroy", "reasons": []},
+        ]});
+        for (field, value) in more.as_object().unwrap() {
+            output[field] = value.clone();
+        }
+        Planned::of_bucket(&output, "work").unwrap()
     }
 
     #[test]
-    fn the_question_says_what_where_and_how_many_and_a_consumer_answers_it() {
-        let two = modules(json!([
-            {"group": "data", "module": "store", "action": "destroy", "reasons": []},
-            {"group": "network", "module": "vpc", "action": "destroy", "reasons": []},
-        ]));
+    fn the_question_says_what_where_and_how_many_and_what_it_waits_for() {
         assert_eq!(
-            asked("shop/dev", &two, "account 1, region r").unwrap(),
+            asked("shop/dev", &plan(json!({})), "account 1, region r").unwrap(),
             "  data/store\n  network/vpc\nDestroy 2 modules of shop/dev in account 1, region r, with what they have deployed?"
         );
-        let blocked = modules(json!([
+        let approval = json!({"approval": {"plan": "c0ffee", "reasons": ["approval: destroys"], "expires_after_seconds": 60}});
+        let waits = asked("shop/dev", &plan(approval), "account 1").unwrap();
+        assert!(
+            waits.contains("\nwaits for an approval: approval: destroys\nDestroy"),
+            "{waits}"
+        );
+    }
+
+    #[test]
+    fn a_consumer_the_policy_and_its_rules_answer_the_question() {
+        let blocked = json!({"modules": [
             {"group": "network", "module": "vpc", "action": "blocked", "reasons": ["data/store consumes its values"]},
-        ]));
-        let refused = asked("shop/dev/network/vpc", &blocked, "account 1").unwrap_err();
-        assert!(refused.is::<Refused>(), "{refused}");
-        assert_eq!(refused.to_string(), "network/vpc: data/store consumes its values");
+        ]});
+        let policy = json!({"policy": {"document": "d", "version": "v", "broken": ["protect[0]: data/*"]}});
+        let rules = json!({"rego": {"document": "d", "version": "v", "deny": ["not on a Friday"]}});
+        for (found, expected) in [
+            (blocked, "network/vpc: data/store consumes its values"),
+            (policy, "refused by the policy: protect[0]: data/*"),
+            (rules, "refused by the policy: deny: not on a Friday"),
+        ] {
+            let refused = asked("shop/dev", &plan(found), "account 1").unwrap_err();
+            assert!(refused.is::<Refused>(), "{refused}");
+            assert_eq!(refused.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_plan_that_is_too_long_is_not_taken_for_an_empty_one() {
+        let output = json!({"deployment": {"project": "shop", "deployment": "dev"}, "plan_key": "plans/e/deployment.json"});
+        let error = Planned::of_bucket(&output, "work").err().unwrap().to_string();
+        assert!(error.contains("s3://work/plans/e/deployment.json"), "{error}");
     }
 }

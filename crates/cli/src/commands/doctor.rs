@@ -10,7 +10,8 @@ use serde_json::json;
 use super::reading::print_json;
 use crate::account::{Account, StackArguments};
 use crate::exit::FAILED;
-use crate::records::setup::{self, Finding, Level};
+use crate::records::finding::{Finding, Level};
+use crate::records::setup;
 
 /// Checks whether the account is set up for Seedflow, and says what to do.
 ///

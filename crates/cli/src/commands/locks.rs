@@ -141,7 +141,7 @@ impl Release {
             can_ask("locks release")?;
             let (name, holder) = (of.name(), lock.holder.execution.name());
             let question = format!("Release the lock of {name}, whose holder {holder} has ended?");
-            if !confirmed(&question)? {
+            if !confirmed(&question).await? {
                 return Err(Refused("nothing was released".to_owned()).into());
             }
         }

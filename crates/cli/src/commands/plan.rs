@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_core::approval::ApprovalNeeded;
 use seedflow_core::deployment::plan::{PlannedAction, PlannedModule};
 use seedflow_core::deployment::plan_json::{PlanJson, has_changes};
@@ -21,12 +22,14 @@ use super::reading::print_json_line;
 use super::repository::{Purpose, RepositoryArguments};
 use super::start::unique;
 use crate::account::Account;
-use crate::exit::{self, Refused, is_refusal};
+use crate::exit::{self, Interrupted, Refused, is_refusal};
 use crate::view::report::line;
 use crate::view::table::{Cell, Table};
 
 /// The pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How often a plan that doesn't appear is looked for: a minute.
+const LOOKS: u32 = 120;
 
 /// Shows what would be deployed, destroyed or left as it is, and why, with old and new values. Changes nothing.
 ///
@@ -50,10 +53,7 @@ impl Plan {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
         let input = self.repository.input(Purpose::Plan, account, ui).await?;
-        let Some(output) = planned(account, &input, ui).await? else {
-            ui.complain("\nStopped planning; nothing was changed.");
-            return Ok(ExitCode::from(exit::INTERRUPTED));
-        };
+        let output = planned(account, &input, ui).await?;
         let planned = Planned::of(&output, account)?;
         if self.json {
             print_json_line(planned.json(output)?, ui);
@@ -76,51 +76,66 @@ impl Plan {
     }
 }
 
-/// Plans by an execution, and waits for its output. Ctrl-C stops the execution, which changes nothing; `None` then.
-pub(super) async fn planned(account: &Account, input: &Value, ui: &Ui) -> Result<Option<Value>> {
+/// Plans by an execution, and waits for its output.
+///
+/// # Errors
+/// [`Interrupted`] after Ctrl-C, which stops the execution: it changes nothing. [`Refused`] if there is no plan.
+pub(super) async fn planned(account: &Account, input: &Value, ui: &Ui) -> Result<Value> {
     // From before the start on, so that no Ctrl-C leaves an execution behind.
     let interrupted = tokio::spawn(tokio::signal::ctrl_c());
-    let execution = start(input, account).await?;
-    let _live = ui.quiet_task("planning");
     let sfn = account.step_functions();
-    let ended = async {
-        loop {
-            match sfn.describe(&execution).await? {
-                Some(described) if described.status != ExecutionStatus::Running => return output(described),
-                _ => tokio::time::sleep(LOOK_AGAIN).await,
-            }
-        }
-    };
+    // The state machine that can't deploy, so no more rights are needed.
+    let asked = sfn.start(&account.plan_arn(), &unique(), input).await?;
+    let plan = account.plan_execution(&asked);
+    let _live = ui.quiet_task("planning");
     tokio::select! {
-        output = ended => output.map(Some),
+        output = output_of(&plan, &asked, &sfn) => output,
         interrupted = interrupted => {
             interrupted??;
-            sfn.stop(&execution, CANCELED, "Ctrl-C in seedflow plan").await?;
-            Ok(None)
+            for execution in [&asked, &plan] {
+                sfn.stop(execution, CANCELED, "Ctrl-C in seedflow plan").await?;
+            }
+            Err(Interrupted("Stopped planning; nothing was changed.").into())
         }
     }
 }
 
-/// Starts a plan, by the state machine that can't deploy: no more rights are needed. Returns the execution that plans.
-async fn start(input: &Value, account: &Account) -> Result<ExecutionArn> {
-    let sfn = account.step_functions();
-    let asked = sfn.start(&account.plan_arn(), &unique(), input).await?;
-    let plan = account.plan_execution(&asked);
+/// Waits for the output of the execution that plans, which another one starts.
+async fn output_of(plan: &ExecutionArn, asked: &ExecutionArn, sfn: &StepFunctions) -> Result<Value> {
+    let mut unseen = 0;
     loop {
-        let asked = sfn.describe(&asked).await?;
-        if sfn.describe(&plan).await?.is_some() {
-            return Ok(plan);
-        }
-        match asked.map(|asked| (asked.status, asked.error, asked.cause)) {
-            None | Some((ExecutionStatus::Running | ExecutionStatus::Succeeded, ..)) => {
-                tokio::time::sleep(LOOK_AGAIN).await;
+        match sfn.describe(plan).await? {
+            Some(described) if described.status != ExecutionStatus::Running => return output(described),
+            Some(_) => {}
+            None => {
+                unseen += 1;
+                may_still_start(sfn.describe(asked).await?, asked, unseen)?;
             }
-            Some((_, error, cause)) => bail!(
-                "no plan was started: {}: {}",
-                error.unwrap_or_default(),
-                cause.unwrap_or_default()
-            ),
         }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Whether an execution that plans may still appear: the one that starts it has not failed, and it is early.
+fn may_still_start(asked: Option<Described>, execution: &ExecutionArn, unseen: u32) -> Result<()> {
+    match asked {
+        Some(asked)
+            if !matches!(
+                asked.status,
+                ExecutionStatus::Running | ExecutionStatus::Succeeded
+            ) =>
+        {
+            bail!(
+                "no plan was started: {}: {}",
+                asked.error.unwrap_or_default(),
+                asked.cause.unwrap_or_default()
+            )
+        }
+        _ if unseen >= LOOKS => bail!(
+            "no plan was started within a minute by {}; look at this execution in the console of Step Functions, and try again",
+            execution.as_str()
+        ),
+        _ => Ok(()),
     }
 }
 
@@ -154,11 +169,16 @@ pub(super) struct Planned {
 impl Planned {
     /// The plan in the output of an execution.
     pub(super) fn of(output: &Value, account: &Account) -> Result<Self> {
+        Self::of_bucket(output, &account.work_bucket)
+    }
+
+    /// The same, with the bucket of plans that are too long for an output.
+    pub(super) fn of_bucket(output: &Value, bucket: &str) -> Result<Self> {
         let modules = match output.get("modules") {
             Some(modules) => serde_json::from_value(modules.clone())?,
             None => bail!(
-                "the plan is too long to be shown; it is stored at s3://{}/{}, and --only shows parts of it",
-                account.work_bucket,
+                "the plan is too long to be shown; it is stored at s3://{}/{}. Name a part of the deployment instead: a group or a module",
+                bucket,
                 output["plan_key"].as_str().unwrap_or_default()
             ),
         };
@@ -178,7 +198,32 @@ impl Planned {
 
     /// Whether an execution with this plan would be refused.
     pub(super) fn is_refused(&self) -> bool {
-        self.count(PlannedAction::Blocked) > 0 || !self.broken().is_empty()
+        !self.refusals().is_empty()
+    }
+
+    /// Why an execution with this plan would be refused: modules that are blocked, and the policy.
+    pub(super) fn refusals(&self) -> Vec<String> {
+        let blocked = self.with(PlannedAction::Blocked);
+        let blocked = blocked.map(|module| format!("{}: {}", module.module, module.reasons.join("; ")));
+        let broken = self.broken().into_iter();
+        blocked
+            .chain(broken.map(|broken| format!("refused by the policy: {broken}")))
+            .collect()
+    }
+
+    /// What people should know of a plan that is not refused: what the rules warn of, and what it would wait for.
+    pub(super) fn remarks(&self) -> Vec<String> {
+        let warned = self.warnings().iter();
+        let warned = warned.map(|warning| format!("warned by the policy: {warning}"));
+        let waits = self.waits_because().iter();
+        warned
+            .chain(waits.map(|reason| format!("waits for an approval: {reason}")))
+            .collect()
+    }
+
+    /// The modules with which this is done.
+    pub(super) fn with(&self, action: PlannedAction) -> impl Iterator<Item = &PlannedModule> {
+        self.modules.iter().filter(move |module| module.action == action)
     }
 
     /// What breaks the deployment's policy, and its rules.
@@ -193,10 +238,7 @@ impl Planned {
     }
 
     pub(super) fn count(&self, action: PlannedAction) -> usize {
-        self.modules
-            .iter()
-            .filter(|module| module.action == action)
-            .count()
+        self.with(action).count()
     }
 
     pub(super) fn has_changes(&self) -> bool {
@@ -242,14 +284,11 @@ impl Planned {
             ui.say(format!("note: {note}"));
         }
         ui.say(self.summary());
-        for warning in self.warnings() {
-            ui.say(ui.paint(Tone::Bold, format!("warned by the policy: {warning}")));
-        }
         for broken in self.broken() {
             ui.say(ui.paint(Tone::Bad, format!("refused by the policy: {broken}")));
         }
-        for reason in self.waits_because() {
-            ui.say(ui.paint(Tone::Bold, format!("waits for an approval: {reason}")));
+        for remark in self.remarks() {
+            ui.say(ui.paint(Tone::Bold, remark));
         }
     }
 
@@ -266,14 +305,11 @@ impl Planned {
             let why = lines.join("<br>");
             text.push_str(&format!("| {} | `{}` | {why} |\n", word(module).0, module.module));
         }
-        for warning in self.warnings() {
-            text.push_str(&format!("\nwarned by the policy: {}\n", escaped(warning)));
-        }
         for broken in self.broken() {
             text.push_str(&format!("\nrefused by the policy: {}\n", escaped(&broken)));
         }
-        for reason in self.waits_because() {
-            text.push_str(&format!("\nwaits for an approval: {}\n", escaped(reason)));
+        for remark in self.remarks() {
+            text.push_str(&format!("\n{}\n", escaped(&remark)));
         }
         text
     }
@@ -358,14 +394,10 @@ mod tests {
             {"group": "data", "module": "store", "action": "unchanged", "reasons": ["unchanged since x"]},
             {"group": "old", "module": "gone", "action": "destroy", "reasons": ["not in the manifest any more"]},
         ]);
-        Planned {
-            deployment: "p/dev".to_owned(),
-            modules: serde_json::from_value(modules).unwrap(),
-            policy: None,
-            notes: Vec::new(),
-            approval: None,
-            rego: serde_json::from_value(json!({"document": "d", "version": "v", "warn": ["w|1"], "deny": ["d"], "require_approval": ["a"]})).unwrap(),
-        }
+        let rules = json!({"document": "d", "version": "v", "warn": ["w|1"], "deny": ["d"], "require_approval": ["a"]});
+        let output =
+            json!({"deployment": {"project": "p", "deployment": "dev"}, "modules": modules, "rego": rules});
+        Planned::of_bucket(&output, "work").unwrap()
     }
 
     #[test]
@@ -396,6 +428,30 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("data/store"), "{text}");
+    }
+
+    #[test]
+    fn a_plan_that_never_starts_is_not_waited_for() {
+        let asked = |status, error: Option<&str>| {
+            Some(Described {
+                status,
+                input: Value::Null,
+                output: Value::Null,
+                started_at: None,
+                stopped_at: None,
+                error: error.map(str::to_owned),
+                cause: None,
+            })
+        };
+        let execution = ExecutionArn::new("arn:aws:states:r:1:execution:seedflow-plan:e");
+        let may =
+            |asked, unseen| may_still_start(asked, &execution, unseen).map_err(|error| error.to_string());
+        assert_eq!(may(None, 1), Ok(()));
+        assert_eq!(may(asked(ExecutionStatus::Succeeded, None), 1), Ok(()));
+        let failed = may(asked(ExecutionStatus::Failed, Some("AccessDenied")), 1).unwrap_err();
+        assert!(failed.contains("AccessDenied"), "{failed}");
+        let late = may(asked(ExecutionStatus::Succeeded, None), LOOKS).unwrap_err();
+        assert!(late.contains(execution.as_str()), "{late}");
     }
 
     #[test]

@@ -165,7 +165,7 @@ impl Show {
 
 /// The policy as JSON. Without one it has only the deployment.
 fn shown(of: &DeploymentId, document: Option<&[u8]>, rules: Option<&str>, problems: &[String]) -> Value {
-    let mut shown = json!({"deployment": of, "policy": null});
+    let mut shown = json!({"deployment": of});
     if let Some(text) = document {
         shown["policy"] = serde_json::from_slice(text).unwrap_or_default();
         shown["document"] = json!(of.policy_key());
@@ -309,11 +309,11 @@ fn texts(files: &[PathBuf]) -> Result<Vec<Text>> {
     let (rules, documents): (Vec<&PathBuf>, Vec<&PathBuf>) =
         files.iter().partition(|file| rego::is_rego(file));
     if rules.len() > 1 || documents.len() > 1 {
-        bail!(
+        bail!(Wrong(format!(
             "expected at most one document (.json) and one file of rules (.rego), found {} and {}",
             documents.len(),
             rules.len()
-        );
+        )));
     }
     let documents = documents
         .into_iter()

@@ -20,7 +20,7 @@ use crate::account::Account;
 use crate::checkout::repository::Folder;
 use crate::checkout::sources::Sources;
 use crate::checkout::{bundle, commit};
-use crate::exit::{Refused, for_people};
+use crate::exit::{Refused, Wrong, for_people};
 use crate::work::Subject;
 
 /// Which repository, and what of it.
@@ -84,7 +84,7 @@ impl RepositoryArguments {
             }
         };
         let Some(project) = project else {
-            bail!("--project is missing");
+            bail!(Wrong("--project is missing".to_owned()));
         };
         let draft = tempfile::NamedTempFile::new().context("cannot write the repository's zip")?;
         let packed = bundle::repository(&self.folder, draft.path())?;

@@ -21,10 +21,10 @@ use serde_json::{Value, json};
 
 use super::confirm::{can_ask, confirmed};
 use super::plan::{Planned, planned};
-use super::reading::{OfProject, parse_target};
+use super::reading::{OfProject, parse_target, print_json_line};
 use super::start::Showing;
 use crate::account::Account;
-use crate::exit::{self, Refused, for_people};
+use crate::exit::{Refused, for_people};
 use crate::records::project;
 use crate::records::target::Target;
 use crate::view::moment::{ago, short};
@@ -56,6 +56,9 @@ pub struct Rollback {
 impl Rollback {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
+        if !self.yes {
+            can_ask("rollback")?;
+        }
         let (project, target) = self.project.no_group(account, &self.target).await?;
         match target.module(&project) {
             Ok(module) => self.module(module, account, ui).await,
@@ -84,7 +87,7 @@ impl Rollback {
             &account.place(),
             Timestamp::now(),
         );
-        self.ask(&question)?;
+        self.ask(&question).await?;
         let input = self.input(json!(module));
         self.showing
             .start("rollback", Subject::Module(module), &input, account, ui)
@@ -96,27 +99,33 @@ impl Rollback {
         input["destroy_new"] = json!(true);
         let mut preview = input.clone();
         preview["plan_only"] = json!(true);
-        let Some(output) = planned(account, &preview, ui).await? else {
-            ui.complain("\nStopped planning; nothing was changed.");
-            return Ok(ExitCode::from(exit::INTERRUPTED));
-        };
+        let output = planned(account, &preview, ui).await?;
         let (plan, to) = (
             Planned::of(&output, account)?,
             To::deserialize(&output["rollback"])?,
         );
-        if !self.showing.is_json() {
+        let is_json = self.showing.is_json();
+        if !is_json {
             let ended = ago(to.ended_at, Timestamp::now());
             ui.say(format!("Back to what {} left ({ended}):", to.to));
             plan.show(ui);
         }
         if plan.is_refused() {
-            return Err(Refused("nothing was started".to_owned()).into());
+            let why = match is_json {
+                true => plan.refusals().join("\n"),
+                false => "nothing was started".to_owned(),
+            };
+            return Err(Refused(why).into());
         }
         if !plan.has_changes() {
-            ui.say("Nothing to roll back: this is what is deployed.");
+            match is_json {
+                true => print_json_line(json!({"of": deployment.to_string(), "state": "UNCHANGED"}), ui),
+                false => ui.say("Nothing to roll back: this is what is deployed."),
+            }
             return Ok(ExitCode::SUCCESS);
         }
-        self.ask(&format!("Roll back {deployment} ({})?", plan.summary()))?;
+        self.ask(&format!("Roll back {deployment} ({})?", plan.summary()))
+            .await?;
         // What was shown: the same execution, and no destruction where there was none.
         input["to"] = json!(to.to);
         input["destroy_new"] = json!(plan.count(PlannedAction::Destroy) > 0);
@@ -135,13 +144,9 @@ impl Rollback {
     /// Asks, unless the answer was given.
     ///
     /// # Errors
-    /// [`Refused`] if the answer is no, [`crate::exit::Wrong`] if nobody can answer.
-    fn ask(&self, question: &str) -> Result<()> {
-        if self.yes {
-            return Ok(());
-        }
-        can_ask("rollback")?;
-        if confirmed(question)? {
+    /// [`Refused`] if the answer is no.
+    async fn ask(&self, question: &str) -> Result<()> {
+        if self.yes || confirmed(question).await? {
             return Ok(());
         }
         Err(Refused("nothing was started".to_owned()).into())

@@ -6,6 +6,8 @@ use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::ids::ModuleId;
 use serde_json::{Map, Value, json};
 
+use crate::exit::Wrong;
+
 // Which deployment manifest of a repository, and with which variables. A doc comment would replace the help of the commands.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ManifestArguments {
@@ -90,7 +92,9 @@ pub fn by_name(option: &str, pairs: impl IntoIterator<Item = (String, Value)>) -
     let mut map = Map::new();
     for (name, value) in pairs {
         if map.contains_key(&name) {
-            bail!("{option} {name}: expected one value, found two; keep one of them");
+            bail!(Wrong(format!(
+                "{option} {name}: expected one value, found two; keep one of them"
+            )));
         }
         map.insert(name, value);
     }

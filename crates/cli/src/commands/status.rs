@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::reading::{OfProject, parse_target, print_json, print_json_line};
 use crate::account::Account;
+use crate::records::drift::DriftRecords;
 use crate::records::names;
 use crate::records::project::{self, ProjectState};
 use crate::records::target::Target;
@@ -53,12 +54,13 @@ impl Status {
                 None => return self.show_nothing(account, ui),
             },
         };
-        let mut shown = None;
+        let (mut shown, mut drift) = (None, DriftRecords::default());
         loop {
-            let state = self.read(account, &project).await?;
+            drift.refresh(&account.bucket(), &project).await?;
+            let state = self.read(account, &project).await?.with_drift(&drift);
             let text = serde_json::to_string(&state)?;
             if shown.as_ref() != Some(&text) {
-                self.show(&state, shown.is_some(), ui)?;
+                self.show(&state, shown.is_some(), account, ui)?;
                 shown = Some(text);
             }
             if !self.watch {
@@ -82,7 +84,7 @@ impl Status {
         Ok(state.selected(self.target.as_ref(), self.failed))
     }
 
-    fn show(&self, state: &ProjectState, again: bool, ui: &Ui) -> Result<()> {
+    fn show(&self, state: &ProjectState, again: bool, account: &Account, ui: &Ui) -> Result<()> {
         // One line for each change, for programs that read lines.
         if self.json && self.watch {
             print_json_line(json!(state), ui);
@@ -104,7 +106,7 @@ impl Status {
             return Ok(());
         }
         ui.say(ui.paint(Tone::Quiet, format!("project {}", state.project)));
-        table(state, Timestamp::now()).show(ui);
+        table(state, Timestamp::now(), |arguments| account.command(arguments)).show(ui);
         Ok(())
     }
 

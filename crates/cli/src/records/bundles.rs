@@ -12,8 +12,9 @@ use seedflow_aws::stores::plans;
 use seedflow_core::error::ErrorName;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::fingerprint::Fingerprint;
-use seedflow_core::module::plan::{Plan, PlanHandle};
+use seedflow_core::module::plan::Plan;
 use seedflow_core::module::source::Source;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::account::Account;
@@ -32,12 +33,8 @@ pub struct Tried {
 
 /// What the execution of a module's report deployed, or tried to.
 pub async fn tried(account: &Account, execution: &str, report: &Value) -> Result<Tried> {
-    let of_report = || {
-        let source = serde_json::from_value(report["source"].clone()).ok();
-        let fingerprint = serde_json::from_value(report["fingerprint"].clone()).ok();
-        (source, fingerprint)
-    };
-    let (source, fingerprint): (Option<Source>, Option<Fingerprint>) = match of_report() {
+    let of_report = (field(report, "source")?, field(report, "fingerprint")?);
+    let (source, fingerprint): (Option<Source>, Option<Fingerprint>) = match of_report {
         (Some(source), fingerprint) => (Some(source), fingerprint),
         (None, _) => {
             let plan = plan(account, &account.module_execution(execution)).await?;
@@ -51,6 +48,15 @@ pub async fn tried(account: &Account, execution: &str, report: &Value) -> Result
     Ok(Tried { fingerprint, files })
 }
 
+/// A field of a report; `None` if the report has none.
+fn field<T: DeserializeOwned>(report: &Value, name: &str) -> Result<Option<T>> {
+    let found = report.get(name).filter(|value| !value.is_null());
+    found
+        .map(T::deserialize)
+        .transpose()
+        .with_context(|| format!("{name}: expected that of a report, found something else"))
+}
+
 /// The last plan of a module's execution; `None` if it failed before there was one, or is too old.
 async fn plan(account: &Account, execution: &ExecutionArn) -> Result<Option<Plan>> {
     let sfn = account.step_functions();
@@ -61,14 +67,21 @@ async fn plan(account: &Account, execution: &ExecutionArn) -> Result<Option<Plan
     let outputs = events
         .iter()
         .filter_map(|event| serde_json::from_str::<Value>(event.output.as_deref()?).ok());
-    let handle = outputs
-        .filter_map(|mut output| serde_json::from_value::<PlanHandle>(output["Payload"]["plan"].take()).ok())
-        .next();
-    match handle {
-        Some(PlanHandle::Here(plan)) => Ok(Some(*plan)),
-        // A plan that was too long for a state is kept for some days only.
-        Some(stored) => Ok(plans::load(&account.bucket(), stored).await.ok()),
-        None => Ok(None),
+    let mut plans = outputs.map(|mut output| output["Payload"]["plan"].take());
+    let Some(handle) = plans.find(|plan| !plan.is_null()) else {
+        return Ok(None);
+    };
+    let handle = serde_json::from_value(handle).with_context(|| {
+        format!(
+            "{}: expected a module's plan, found something else",
+            execution.name()
+        )
+    })?;
+    match plans::load(&account.bucket(), handle).await {
+        Ok(plan) => Ok(Some(plan)),
+        // One that was too long for a state is kept for some days only, and not for everybody.
+        Err(error) if matches!(error.name, ErrorName::Refused | ErrorName::AccessDenied) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

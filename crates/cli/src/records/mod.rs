@@ -4,7 +4,9 @@
 //! silence.
 
 pub mod bundles;
+pub mod drift;
 pub mod executions;
+pub mod finding;
 pub mod locks;
 pub mod names;
 pub mod project;

@@ -167,7 +167,7 @@ pub fn nothing(account: &Account) -> anyhow::Error {
 #[must_use]
 pub fn nothing_yet(account: &Account) -> String {
     format!(
-        "nothing was deployed yet by this stack; `seedflow init project` writes a first project, and `{}` deploys the repository of a folder",
+        "nothing was deployed yet by this stack; `seedflow init project --project NAME` writes a first project, and `{}` deploys the repository of a folder",
         account.command(&["apply"])
     )
 }

@@ -9,12 +9,14 @@ use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_aws::stores::spilled_values;
 use seedflow_core::deployment::state::State as StoredDeployment;
 use seedflow_core::deployment::status::Status as DeploymentStatus;
+use seedflow_core::drift::record::{DriftRecord, DriftState};
 use seedflow_core::ids::{DeploymentId, ModuleId, Name, ParameterKind};
 use seedflow_core::module::refusal::Refusal;
 use seedflow_core::module::status::{State, Status};
 use seedflow_core::storage_layout;
 use serde::Serialize;
 
+use super::drift::DriftRecords;
 use super::target::Target;
 use crate::exit::Wrong;
 
@@ -39,6 +41,33 @@ pub struct ModuleRow {
     /// Its status, as stored.
     #[serde(flatten)]
     pub status: Status,
+    /// What drift detection has found since the module was deployed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftOfRow>,
+}
+
+/// The drift of a module, in short.
+#[derive(Debug, Clone, Serialize)]
+pub struct DriftOfRow {
+    /// Whether it has drifted.
+    pub state: DriftState,
+    /// Since when, as far as checks know.
+    pub since: Timestamp,
+    /// When it was checked.
+    pub checked_at: Timestamp,
+    /// What differs, or why that is not known.
+    pub what: String,
+}
+
+impl From<&DriftRecord> for DriftOfRow {
+    fn from(record: &DriftRecord) -> Self {
+        Self {
+            state: record.known.state,
+            since: record.known.since,
+            checked_at: record.checked_at,
+            what: record.line(),
+        }
+    }
 }
 
 /// The statuses of a project.
@@ -90,9 +119,13 @@ impl ProjectState {
             }
         }
         if let Some(status) = stored.status {
+            let last = |name: &str| {
+                let is_unreadable = self.unreadable.iter().any(|path| is_of(path, deployment, name));
+                (!is_unreadable).then(|| last_of(&modules, name))
+            };
             self.deployments.push(DeploymentRow {
                 deployment: deployment.deployment.clone(),
-                recovered: status.whole().has_recovered(|name| Some(last_of(&modules, name))),
+                recovered: status.whole().has_recovered(last),
                 status: status.clone(),
             });
             modules = modules
@@ -103,6 +136,7 @@ impl ProjectState {
         self.modules.extend(modules.into_iter().map(|status| ModuleRow {
             deployment: deployment.deployment.clone(),
             status,
+            drift: None,
         }));
     }
 
@@ -121,6 +155,19 @@ impl ProjectState {
                 && (!failed || went_wrong(row.status.state, row.status.why.refused.as_ref()))
         });
         selected
+    }
+
+    /// The same with what drift detection found.
+    #[must_use]
+    pub fn with_drift(mut self, records: &DriftRecords) -> Self {
+        for row in &mut self.modules {
+            let (deployment, status) = (row.deployment.as_str(), &row.status);
+            let id = ModuleId::parse(self.project.as_str(), deployment, &status.group, &status.module);
+            let record = id.ok().and_then(|id| records.of(&id));
+            let current = record.filter(|record| record.is_current(status.deployed_at));
+            row.drift = current.map(DriftOfRow::from);
+        }
+        self
     }
 
     /// Whether there is nothing in it.
@@ -145,6 +192,13 @@ fn last_of(modules: &[Status], name: &str) -> (&'static str, Timestamp) {
     found.map_or((State::Destroyed.as_str(), Timestamp::MAX), |status| {
         (status.state.as_str(), status.updated_at)
     })
+}
+
+/// Whether a path, with or without `/status`, is that of a module, `group/module`.
+fn is_of(path: &str, deployment: &DeploymentId, name: &str) -> bool {
+    let path = path.strip_suffix("/status").unwrap_or(path);
+    path.strip_prefix(&deployment.path())
+        .is_some_and(|below| below == format!("/{}", name.replacen('/', "-", 1)))
 }
 
 /// The status of a module without a refusal that is no longer current; `None` if it has nothing else.
@@ -363,6 +417,23 @@ mod tests {
         );
         assert_eq!(all.unreadable, ["/sf/p/dev/data-lost"]);
         assert_eq!(all.deployments.len(), 1);
+    }
+
+    #[test]
+    fn a_module_whose_status_cannot_be_read_has_not_recovered() {
+        let deployment = json!({"state": "FAILED", "started_at": "2026-11-29T12:00:00Z", "updated_at": "2026-11-29T12:01:00Z",
+            "execution": "e3", "modules": {"FAILED": 1}, "failed": ["data/store"]});
+        let recovered = |status: Option<String>| {
+            let module = status.map(|status| ("/sf/p/dev/data-store/status".to_owned(), status));
+            let own = ("/sf/p/dev/status".to_owned(), deployment.to_string());
+            let state = ProjectState::of(&name("p"), [own].into_iter().chain(module));
+            (state.deployments[0].recovered, state.unreadable)
+        };
+        assert_eq!(recovered(None), (true, Vec::new()), "it was destroyed since");
+        let path = "/sf/p/dev/data-store".to_owned();
+        assert_eq!(recovered(Some("{".to_owned())), (false, vec![path.clone()]));
+        let named = json!({"group": "data", "module": "store"}).to_string();
+        assert_eq!(recovered(Some(named)), (false, vec![format!("{path}/status")]));
     }
 
     #[test]

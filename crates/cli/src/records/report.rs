@@ -142,23 +142,34 @@ pub async fn find(
 
 /// A report as it is stored.
 pub async fn json(bucket: &Bucket, key: &str) -> Result<Value> {
-    let found = find_json(bucket, key).await?;
-    found.with_context(|| format!("{key}: the report is gone"))
+    let found = bucket.get(key, MAX_REPORT).await?;
+    let (bytes, _) = found.with_context(|| format!("{key}: the report is gone"))?;
+    parsed(key, &bytes)
+}
+
+fn parsed(key: &str, report: &[u8]) -> Result<Value> {
+    serde_json::from_slice(report).with_context(|| format!("{key}: expected a report in JSON"))
 }
 
 /// A report as it is stored; `None` if there is none.
 pub async fn find_json(bucket: &Bucket, key: &str) -> Result<Option<Value>> {
-    let found = bucket.get(key, MAX_REPORT).await?;
-    let parse = |(bytes, _): (Vec<u8>, _)| {
-        serde_json::from_slice(&bytes).with_context(|| format!("{key}: expected a report in JSON"))
-    };
-    found.map(parse).transpose()
+    let found = stored(bucket, key).await?;
+    found.map(|bytes| parsed(key, &bytes)).transpose()
+}
+
+/// A stored report; `None` if there is none. It is looked for in the list of reports: who may list nothing else is denied an
+/// object that is missing (`KeepNamesToOurselves` in template.yaml).
+async fn stored(bucket: &Bucket, key: &str) -> Result<Option<Vec<u8>>> {
+    if !bucket.keys(key).await?.iter().any(|found| found == key) {
+        return Ok(None);
+    }
+    Ok(bucket.get(key, MAX_REPORT).await?.map(|(bytes, _)| bytes))
 }
 
 /// The status in the report of a module's execution; `None` if there is no report yet, or none that has one.
 pub async fn status(bucket: &Bucket, module: &ModuleId, execution: &ExecutionArn) -> Result<Option<Status>> {
-    let found = bucket.get(&module.report_key(execution), MAX_REPORT).await?;
-    Ok(found.and_then(|(bytes, _)| status_in(&bytes)))
+    let found = stored(bucket, &module.report_key(execution)).await?;
+    Ok(found.and_then(|bytes| status_in(&bytes)))
 }
 
 fn status_in(report: &[u8]) -> Option<Status> {

@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use super::finding::Finding;
+use crate::account::Account;
 use aws_config::SdkConfig;
 use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::sts::Caller;
 use seedflow_aws::services::{quotas, sqs, sts};
-use serde::Serialize;
-
-use crate::account::Account;
 
 /// The outputs of the stack that this version needs.
 const OUTPUTS: [&str; 6] = [
@@ -72,96 +71,6 @@ enum Quota {
     NotChecked,
 }
 
-/// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// Nothing to do.
-    Ok,
-    /// It was not checked, because there is nothing to check.
-    Note,
-    /// It may be intended.
-    Warn,
-    /// Something does not work.
-    Bad,
-}
-
-/// The result of a check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// How it ended.
-    pub level: Level,
-    /// What was looked at.
-    pub check: &'static str,
-    /// What was found.
-    pub found: String,
-    /// What to do.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub advice: Option<String>,
-}
-
-impl Finding {
-    fn ok(check: &'static str, found: impl Into<String>) -> Self {
-        Self {
-            level: Level::Ok,
-            check,
-            found: found.into(),
-            advice: None,
-        }
-    }
-
-    fn warn(check: &'static str, found: impl Into<String>, advice: &str) -> Self {
-        Self {
-            level: Level::Warn,
-            advice: Some(advice.to_owned()),
-            ..Self::ok(check, found)
-        }
-    }
-
-    fn bad(check: &'static str, found: impl Into<String>, advice: &str) -> Self {
-        Self {
-            level: Level::Bad,
-            ..Self::warn(check, found, advice)
-        }
-    }
-
-    fn note(check: &'static str, found: impl Into<String>) -> Self {
-        Self {
-            level: Level::Note,
-            ..Self::ok(check, found)
-        }
-    }
-
-    /// Whose credentials these are.
-    fn of_caller(caller: &Read<Caller>) -> Self {
-        const CHECK: &str = "credentials";
-        const ADVICE: &str = "sign in: `aws sso login` for a profile of IAM Identity Center, or put keys into the environment or a profile (`aws configure`), as for the AWS CLI";
-        match caller {
-            Ok(caller) => Self::ok(CHECK, format!("account {}, {}", caller.account, caller.arn)),
-            // The SDK lists every place where it has looked.
-            Err(error) if error.contains("no credentials") => Self::bad(CHECK, "there are none", ADVICE),
-            Err(error) if error.contains("no answer from AWS") => Self::bad(
-                CHECK,
-                format!("they can't be checked: {error}"),
-                "check the network, the region, and AWS_ENDPOINT_URL if that is set",
-            ),
-            Err(error) if error.contains("Expired") => {
-                Self::bad(CHECK, format!("they have expired: {error}"), ADVICE)
-            }
-            Err(error) => Self::bad(CHECK, format!("found none that AWS accepts: {error}"), ADVICE),
-        }
-    }
-
-    /// The finding where no stack can be reached; the error says what to do.
-    #[must_use]
-    pub fn without_stack(error: &str) -> Self {
-        Self {
-            level: Level::Bad,
-            ..Self::ok("stack", error)
-        }
-    }
-}
-
 /// A step: what is read together, and what follows from it.
 type Step = (Fact, &'static [fn(&Setup) -> Finding]);
 
@@ -199,7 +108,7 @@ pub async fn of_caller(config: &SdkConfig, mut report: impl FnMut(Finding)) {
 
 /// Looks at the stack, and at the account around it.
 pub async fn of_stack(account: &Account, mut report: impl FnMut(Finding)) {
-    let mut setup = Setup::unread(stack_of(&account.deploy_state_machine_arn));
+    let mut setup = Setup::unread(account.stack_name().to_owned());
     for (fact, checks) in STEPS.iter().filter(|(fact, _)| *fact != Fact::Caller) {
         setup.read(*fact, account).await;
         checks.iter().for_each(|check| report(check(&setup)));
@@ -275,12 +184,6 @@ impl Setup {
     }
 }
 
-/// The stack of a state machine that is called `{stack}-deploy`.
-fn stack_of(deploy_state_machine: &str) -> String {
-    let name = deploy_state_machine.rsplit(':').next().unwrap_or_default();
-    name.strip_suffix("-deploy").unwrap_or(name).to_owned()
-}
-
 fn said<T>(result: seedflow_core::error::Result<T>) -> Read<T> {
     result.map_err(|error| error.message)
 }
@@ -299,8 +202,24 @@ async fn quota(account: &Account, service: &str, name: &str) -> Read<Quota> {
     Ok(found.map_or(Quota::Unknown, |(_, value)| Quota::Of(value)))
 }
 
+/// Whose credentials these are.
 fn credentials(setup: &Setup) -> Finding {
-    Finding::of_caller(&setup.caller)
+    const CHECK: &str = "credentials";
+    const ADVICE: &str = "sign in: `aws sso login` for a profile of IAM Identity Center, or put keys into the environment or a profile (`aws configure`), as for the AWS CLI";
+    match &setup.caller {
+        Ok(caller) => Finding::ok(CHECK, format!("account {}, {}", caller.account, caller.arn)),
+        // The SDK lists every place where it has looked.
+        Err(error) if error.contains("no credentials") => Finding::bad(CHECK, "there are none", ADVICE),
+        Err(error) if error.contains("no answer from AWS") => Finding::bad(
+            CHECK,
+            format!("they can't be checked: {error}"),
+            "check the network, the region, and AWS_ENDPOINT_URL if that is set",
+        ),
+        Err(error) if error.contains("Expired") => {
+            Finding::bad(CHECK, format!("they have expired: {error}"), ADVICE)
+        }
+        Err(error) => Finding::bad(CHECK, format!("found none that AWS accepts: {error}"), ADVICE),
+    }
 }
 
 fn builds(setup: &Setup) -> Finding {
@@ -480,6 +399,7 @@ fn unreadable(check: &'static str, error: &str) -> Finding {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::records::finding::Level;
 
     fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs
@@ -589,13 +509,5 @@ mod tests {
                     .all(|finding| finding.level <= Level::Note || finding.advice.is_some())
             );
         }
-    }
-
-    #[test]
-    fn the_stack_is_the_one_of_the_state_machine() {
-        assert_eq!(
-            stack_of("arn:aws:states:r:1:stateMachine:my-flow-deploy"),
-            "my-flow"
-        );
     }
 }

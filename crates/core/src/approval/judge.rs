@@ -10,6 +10,7 @@ use super::verdict::{Verdict, VerdictState};
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::ExecutionArn;
 use crate::policy::{ApprovalRule, Caller};
+use crate::workflow::ending::ExecutionStatus;
 
 /// The longest reason.
 const MAX_REASON: usize = 500;
@@ -80,6 +81,24 @@ pub fn judge(
     }
     check_approver(request, rule, caller, verdict.state)?;
     Ok(verdict)
+}
+
+/// Refuses a first decision on the plan of an execution that runs no more: it would reach nobody. `status` is that of the
+/// execution, if Step Functions knows it.
+///
+/// # Errors
+/// `StateConflict`, with what to do.
+pub fn check_waits(request: &ApprovalRequest, status: Option<ExecutionStatus>) -> Result<()> {
+    match status {
+        Some(ExecutionStatus::Running) => Ok(()),
+        _ => Err(Error::new(
+            ErrorName::StateConflict,
+            format!(
+                "execution: expected one that waits for an approval, found {}, which has ended; nothing was decided. Start it again, and decide on the new plan",
+                request.execution.name()
+            ),
+        )),
+    }
 }
 
 fn reason(text: &str) -> Result<String> {
@@ -350,6 +369,20 @@ mod tests {
         }
         let expired = Verdict::expired(&request(), at(8));
         assert!(decide("anna", Says::Approve, &expired, 9).is_err());
+    }
+
+    #[test]
+    fn nothing_is_decided_for_an_execution_that_has_ended() {
+        assert!(check_waits(&request(), Some(ExecutionStatus::Running)).is_ok());
+        for ended in [
+            Some(ExecutionStatus::Aborted),
+            Some(ExecutionStatus::Failed),
+            None,
+        ] {
+            let error = check_waits(&request(), ended).unwrap_err();
+            assert_eq!(error.name, ErrorName::StateConflict);
+            assert!(error.message.contains("found e, which has ended"), "{error}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod request;
 mod summary;
 mod verdict;
 
-pub use judge::{Says, Submission, judge};
+pub use judge::{Says, Submission, check_waits, judge};
 pub use request::{ApprovalNeeded, ApprovalRequest, SHOWN_HASH};
 pub use summary::{ApprovalState, ApprovalSummary};
 pub use verdict::{Answer, Verdict, VerdictState};

@@ -213,8 +213,8 @@ impl<'a> Search<'a> {
             Error::new(
                 ErrorName::SourceNotFound,
                 format!(
-                    "{deployment}: expected {expected}, found none among the records that are kept (template parameter KeptSuccesses); `seedflow history {}` lists the executions, and an older repository can be deployed again",
-                    deployment.deployment
+                    "{deployment}: expected {expected}, found none among the records that are kept (template parameter KeptSuccesses); `seedflow history {} --project {}` lists the executions, and an older repository can be deployed again",
+                    deployment.deployment, deployment.project
                 ),
             )
         })

@@ -8,7 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{ErrorName, excerpt};
+use crate::error::excerpt;
+use crate::module::refusal::Refusal;
 use crate::started_by::StartedBy;
 
 /// The longest title and description (Amazon Q Developer in chat applications administrator guide, "Custom notifications",
@@ -103,17 +104,9 @@ impl Happened<'_> {
     }
 }
 
-/// The errors of files that `seedflow check` finds, too.
-const FOUND_BY_CHECK: [ErrorName; 4] = [
-    ErrorName::InvalidInput,
-    ErrorName::InvalidManifest,
-    ErrorName::InvalidDeployspec,
-    ErrorName::InvalidModuleStack,
-];
-
 /// What to do after a request was refused with this error: to check the files if they are wrong, else to read the report.
 pub fn after_refusal(error: Option<&str>, report: String) -> String {
-    match FOUND_BY_CHECK.iter().any(|name| Some(name.as_str()) == error) {
+    match Refusal::is_found_by_check(error) {
         true => "seedflow check .".to_owned(),
         false => report,
     }

@@ -26,6 +26,14 @@ const REFUSALS: [ErrorName; 10] = [
     ErrorName::ApprovalVoid,
 ];
 
+/// The errors of files that `seedflow check` finds, too.
+const FOUND_BY_CHECK: [ErrorName; 4] = [
+    ErrorName::InvalidInput,
+    ErrorName::InvalidManifest,
+    ErrorName::InvalidDeployspec,
+    ErrorName::InvalidModuleStack,
+];
+
 /// A request that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
@@ -66,6 +74,12 @@ impl Refusal {
     #[must_use]
     pub fn is_by(error: &str) -> bool {
         REFUSALS.iter().any(|name| name.as_str() == error)
+    }
+
+    /// Whether `seedflow check` finds this error too, because files are wrong.
+    #[must_use]
+    pub fn is_found_by_check(error: Option<&str>) -> bool {
+        FOUND_BY_CHECK.iter().any(|name| Some(name.as_str()) == error)
     }
 }
 

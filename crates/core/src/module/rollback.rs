@@ -134,15 +134,18 @@ fn not_found(module: &ModuleId, goal: &Goal) -> Error {
     let (expected, advice) = match goal {
         Goal::Execution(to) => (
             format!("a successful deployment by the execution {to}"),
-            "name one that succeeded; `seedflow history` lists them",
+            format!(
+                "name one that succeeded; `seedflow history {}/{}/{} --project {}` lists them",
+                module.deployment, module.group, module.module, module.project
+            ),
         ),
         Goal::At(time) => (
             format!("a successful deployment that had ended at {time:.0}"),
-            "roll back to a later execution, or deploy a source that works instead",
+            "roll back to a later execution, or deploy a source that works instead".to_owned(),
         ),
         Goal::Previous => (
             "an earlier successful deployment with other files, parameters or commands".to_owned(),
-            "deploy a source that works instead",
+            "deploy a source that works instead".to_owned(),
         ),
     };
     Error::new(

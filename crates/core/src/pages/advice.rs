@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::formats::shell_word::quoted;
 use crate::ids::{DeploymentId, ModuleId};
+use crate::module::refusal::Refusal;
 
 /// A sentence, and the commands that do it.
 pub(super) struct Step {
@@ -63,11 +64,17 @@ pub(super) fn of_deployment(id: &DeploymentId, execution: &str, failed: &[(Strin
 }
 
 /// After a request was refused.
-pub(super) fn of_refusal() -> Vec<Step> {
-    vec![step(
-        "Correct it, check it on your machine, then deploy or push it again",
-        ["seedflow check .".to_owned()],
-    )]
+pub(super) fn of_refusal(error: Option<&str>, execution: &str) -> Vec<Step> {
+    vec![match Refusal::is_found_by_check(error) {
+        true => step(
+            "Correct it, check it on your machine, then deploy or push it again",
+            ["seedflow check .".to_owned()],
+        ),
+        false => step(
+            "Once nothing stands in its way, start it again",
+            [retry(execution)],
+        ),
+    }]
 }
 
 fn retry(execution: &str) -> String {
@@ -125,5 +132,18 @@ mod tests {
             ]
         );
         assert_eq!(commands("a' $(b)")[1], r"seedflow retry 'a'\'' $(b)'");
+    }
+
+    #[test]
+    fn files_are_checked_only_if_they_are_wrong() {
+        let command = |error| of_refusal(error, "e-1")[0].commands.concat();
+        assert_eq!(command(Some("InvalidManifest")), "seedflow check .");
+        for other in [
+            Some("DeniedByPolicy"),
+            Some("DeploymentBusy"),
+            Some("ApprovalRejected"),
+        ] {
+            assert_eq!(command(other), "seedflow retry e-1", "{other:?}");
+        }
     }
 }

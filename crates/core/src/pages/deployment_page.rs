@@ -313,8 +313,9 @@ impl DeploymentPage<'_> {
 
     fn advice(&self) -> Vec<advice::Step> {
         let status = &self.report.status;
+        let execution = ExecutionArn::new(self.report.execution.as_str());
         if status.is_refused() {
-            return advice::of_refusal();
+            return advice::of_refusal(status.refusal(), execution.name());
         }
         if !state::is_trouble(&status.state) {
             return Vec::new();
@@ -324,7 +325,6 @@ impl DeploymentPage<'_> {
             .iter()
             .map(|row| (row.name(), row.deployed_before))
             .collect();
-        let execution = ExecutionArn::new(self.report.execution.as_str());
         advice::of_deployment(self.id, execution.name(), &failed)
     }
 

@@ -303,6 +303,13 @@ impl Status {
         cause.or(self.cause.as_deref()).or(self.reason.as_deref())
     }
 
+    /// The name of the error of a refusal.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        let refused = self.refused.as_ref().and_then(|refused| refused.error.as_deref());
+        refused.or(self.error.as_deref())
+    }
+
     /// Whether nothing ran, because the request could not be carried out.
     #[must_use]
     pub fn is_refused(&self) -> bool {

@@ -346,7 +346,7 @@ impl Demo<'_> {
         let account = Account::of_file(&file).await?;
         let project = ModuleId::project(PROJECT)?;
         let state = project::read(&account.parameters(), &account.bucket(), &project).await?;
-        table(&state, Timestamp::now()).show(ui);
+        table(&state, Timestamp::now(), |arguments| account.command(arguments)).show(ui);
         ui.say("");
         self.pages().await?;
         ui.heading("To try next");
