@@ -116,7 +116,7 @@ fn a_renamed_module_keeps_its_stack_its_role_and_its_consumers() {
 
         // An execution of the old name that has not ended yet holds its lock: nothing is renamed.
         let holder = ExecutionArn::of(&stack.about().state_machine_arn, "busy");
-        let run = "0b7f4a52-6f0e-4a39-9a52-0d5a1c6f1e11";
+        let run = "ab".repeat(16);
         let lock = json!({"holder": {"execution": holder, "started_at": "2026-01-01T00:00:00Z"}, "fence": 1, "run": run});
         let lock_key = format!("locks/{project}/dev/data/store.json");
         stack.put(&lock_key, lock.to_string().into_bytes()).await;
