@@ -129,12 +129,11 @@ fn of_deploy_module() -> Value {
         checked(true, false, false, false),
         checked(true, false, false, true),
         checked(true, false, true, false),
-        checked(true, false, true, true),
+        renamed(checked(true, false, true, true)),
         evaluating(checked(true, false, false, false)),
         moving(checked(true, false, false, false)),
         moving(checked(false, true, false, true)),
         renaming(checked(false, false, false, false)),
-        renamed(checked(true, false, true, true)),
         json!(
             CheckResult::refuse(
                 Error::new(ErrorName::InvalidDeployspec, "why"),

@@ -175,12 +175,10 @@ impl Handler {
             .state(&request.module, &options.parameters, elsewhere)
             .await?;
         let previous_status = stored.status_of(&request.module)?;
-        let renaming = self.renaming(&request.module, &stored, options.renamed_from.as_ref());
-        let renaming = renaming.await?;
-        let former_names = match (&renaming, &previous_status) {
-            (Some((_, names)), _) => names.clone(),
-            (None, Some(status)) => status.former_names.clone(),
-            (None, None) => FormerNames::default(),
+        let renaming = self.renaming(&request.module, &stored, &options).await?;
+        let former_names = match &renaming {
+            Some((_, names)) => names.clone(),
+            None => rename::names_to_keep(previous_status.as_ref(), options.target.as_ref()),
         };
         let options = options.named_after(&former_names, &request.module);
         let referring = options.clone();
@@ -283,9 +281,9 @@ impl Handler {
         &self,
         module: &ModuleId,
         own: &ModuleParameters,
-        from: Option<&ModuleRef>,
+        options: &Options,
     ) -> Result<Option<(ModuleRef, FormerNames)>> {
-        let Some(from) = from else {
+        let Some(from) = &options.renamed_from else {
             rename::refuse_taken(module, own, None)?;
             return Ok(None);
         };
@@ -296,6 +294,7 @@ impl Handler {
             return Ok(None);
         }
         let status = old.status_of(&from.id(module))?;
+        rename::refuse_move(from, status.as_ref(), options.target.as_ref())?;
         let names = status.map(|status| status.former_names).unwrap_or_default();
         Ok(Some((from.clone(), names.and(from.clone()))))
     }

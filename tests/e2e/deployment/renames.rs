@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use seedflow_core::ids::ExecutionArn;
 use seedflow_e2e::{Action, Caller, Module, Repository, Rule, TestStack, When, destruction, eventually, run};
 use serde_json::{Value, json};
 
@@ -113,6 +114,25 @@ fn a_renamed_module_keeps_its_stack_its_role_and_its_consumers() {
         assert_eq!(modules[0]["reasons"], json!(["renamed from data/store"]));
         assert_eq!(modules[1]["action"], "unchanged", "{modules:?}");
 
+        // An execution of the old name that has not ended yet holds its lock: nothing is renamed.
+        let holder = ExecutionArn::of(&stack.about().state_machine_arn, "busy");
+        let run = "ab".repeat(16);
+        let lock = json!({"holder": {"execution": holder, "started_at": "2026-01-01T00:00:00Z"}, "fence": 1, "run": run});
+        let lock_key = format!("locks/{project}/dev/data/store.json");
+        stack.put(&lock_key, lock.to_string().into_bytes()).await;
+        let busy = stack.deploy_repository(project, &renamed, json!({})).await;
+        assert_eq!(busy.error, "DeploymentFailed");
+        assert!(
+            busy.cause
+                .contains("expected no execution of renames/dev/data/store"),
+            "{}",
+            busy.cause
+        );
+        stack.deployment_released(project).await;
+        let stored: Vec<String> = stack.parameters(&old).await.into_keys().collect();
+        assert_eq!(stored, ["md5", "metadata", "outputs", "status"], "as it was");
+        stack.delete(&lock_key).await;
+
         // The function that renames it is killed twice: before the new status is written, and after the old record is removed.
         let killed = [
             (
@@ -184,6 +204,13 @@ fn a_renamed_module_keeps_its_stack_its_role_and_its_consumers() {
             taken.cause
         );
         stack.released(&old).await;
+
+        // Nor does a rollback of the deployment bring it back.
+        let back = json!({"project": project, "deployment": "dev", "action": "rollback", "plan_only": true});
+        let planned = stack.finished(&stack.start_deployment(&back).await).await;
+        let blocked = planned.output["modules"].as_array().expect("modules").iter();
+        let blocked: Vec<&Value> = blocked.filter(|module| module["action"] == "blocked").collect();
+        assert_eq!(blocked[0]["group"], "data", "{planned:?}");
 
         // The refusal goes with the rest.
         let all = json!({"project": project, "deployment": "dev", "action": "destroy"});

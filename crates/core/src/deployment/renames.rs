@@ -55,11 +55,9 @@ impl Renames {
             }
         }
         for module in &mut modules {
-            if let Ok(Some(status)) = state.status_of(&module.id) {
-                module.options = module
-                    .options
-                    .clone()
-                    .named_after(&status.former_names, &module.id);
+            if let Ok(status) = state.status_of(&module.id) {
+                let names = rename::names_to_keep(status.as_ref(), module.options.target.as_ref());
+                module.options = module.options.clone().named_after(&names, &module.id);
             }
         }
         renames
@@ -84,13 +82,14 @@ fn renamed(
     if !is_due {
         return Ok(None);
     }
+    let before = old.status_of(&from.id(id))?;
+    rename::refuse_move(from, before.as_ref(), module.options.target.as_ref())?;
     if own
         .status_of(id)?
         .is_some_and(|status| status.former_names.contains(from))
     {
         return Ok(Some((from.clone(), None)));
     }
-    let before = old.status_of(&from.id(id))?;
     let names = before.as_ref().map(|status| status.former_names.clone());
     let names = names.unwrap_or_default().and(from.clone());
     let now = before

@@ -14,12 +14,14 @@ use crate::ids::{ExecutionArn, ModuleId, ParameterKind};
 use crate::module::change_detection::RequestReason;
 use crate::module::deployed_record::DeployedModule;
 use crate::module::destroy;
+use crate::module::destroy::Place;
 use crate::module::former_names::FormerNames;
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::source::Source;
 use crate::module::status::{State, Status, rename_reason};
 use crate::module::stored_parameters::{EncodedParameter, ModuleParameters};
 use crate::module::success::ParameterWrite;
+use crate::target::Target;
 
 /// Whether a module with `renamed_from` is to be renamed first. `own` and `old` are what is stored under its new name and
 /// under the old one. Nothing is to be done if nothing is deployed under the old name: it was renamed before, or never
@@ -89,6 +91,34 @@ pub fn taken(name: &ModuleRef, by: &ModuleRef) -> Error {
             "another name as long as {by} is deployed; what was deployed as {name} is now deployed, rolled back and destroyed as {by}"
         ),
     )
+}
+
+/// Refuses a rename of a module that moves to another account or region at the same time. It is destroyed there first, so
+/// there is nothing to keep.
+///
+/// # Errors
+/// `InvalidInput` with both places.
+pub fn refuse_move(from: &ModuleRef, old: Option<&Status>, target: Option<&Target>) -> Result<()> {
+    match destroy::moves_from(old, target) {
+        None => Ok(()),
+        Some(place) => Err(Error::field(
+            "renamed_from",
+            format!("{from}, which is in {place} and is to be in {}", Place(target)),
+            "a module that stays in its account and region; rename it first, and move it by the next deployment",
+        )),
+    }
+}
+
+/// The former names of a module with this status that is to be deployed in `target`. One that moves there is destroyed
+/// first, and then has only the name that it has now.
+#[must_use]
+pub fn names_to_keep(status: Option<&Status>, target: Option<&Target>) -> FormerNames {
+    match destroy::moves_from(status, target) {
+        None => status
+            .map(|status| status.former_names.clone())
+            .unwrap_or_default(),
+        Some(_) => FormerNames::default(),
+    }
 }
 
 /// What an execution found that began by a rename, and the reason for which it deploys the module; `None` if it did not, or

@@ -333,3 +333,26 @@ fn a_former_name_is_taken_but_can_be_given_back() {
     let never = World::deployed().old.parameters;
     assert!(refuse_taken(&old(), &world.old.parameters, Some((&other, &never))).is_err());
 }
+
+#[test]
+fn a_module_does_not_move_to_another_account_while_it_is_renamed_and_loses_its_first_name_there() {
+    let mut world = World::deployed();
+    let there: Target = "222222222222/eu-west-1".parse().unwrap();
+    let from = ModuleRef::from(&old());
+    let status = world.old.parameters.status_of(&old()).unwrap();
+    assert_eq!(refuse_move(&from, status.as_ref(), None), Ok(()));
+    let error = refuse_move(&from, status.as_ref(), Some(&there)).unwrap_err();
+    assert!(
+        says(
+            &error.message,
+            "renamed_from: expected a module that stays…found networking/vpc, which is in Seedflow's own account and region and is to be in 222222222222/eu-west-1"
+        ),
+        "{error}"
+    );
+    let all = world.steps("e").unwrap();
+    world.apply(&all);
+    let status = world.own_status();
+    assert_eq!(names_to_keep(Some(&status), None), status.former_names);
+    assert!(names_to_keep(Some(&status), Some(&there)).is_empty());
+    assert!(names_to_keep(None, None).is_empty());
+}
