@@ -23,9 +23,10 @@ use crate::records::report;
 use crate::view::state::word;
 use crate::work::Subject;
 
-/// Starts an execution that has ended once more, with the same input. What it has deployed is unchanged then, so a
-/// deployment goes on where it failed: only modules that failed or never started run. Of those that it was forced to deploy,
-/// the same ones are forced again.
+/// Starts an execution that has ended once more, with the same input.
+///
+/// What it has deployed is unchanged then, so a deployment goes on where it failed: only modules that failed or never started
+/// run. Of those that it was forced to deploy, the same ones are forced again.
 ///
 /// Of a module or a deployment it is the last execution, which has to have failed.
 #[derive(Debug, Args)]
