@@ -258,7 +258,7 @@ fn a_plan_waits_for_an_approver_and_exactly_that_plan_runs() {
         // Stopped while it waited: a decision would reach nobody, and none is stored.
         set(stack, project, &json!({"approval": "changes"})).await;
         let (stopped, waiting) = push(stack, project, &three, author).await;
-        let stop = &json!({"executionArn": stopped, "error": "Canceled", "cause": "wrong branch"});
+        let stop = json!({"executionArn": stopped, "error": "Canceled", "cause": "wrong branch"});
         stack.call("states", "AWSStepFunctions.StopExecution", stop).await;
         stack.finished(&stopped).await;
         let late = anna.decides(stack, "approve", &waiting, "too late").await;

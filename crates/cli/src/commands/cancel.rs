@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use seedflow_core::module::status::State;
 use seedflow_core::workflow::ending::ExecutionStatus;
 use seedflow_terminal::Ui;
 use serde_json::json;
@@ -14,7 +13,6 @@ use super::reading::print_json_line;
 use super::start::Shown;
 use crate::account::Account;
 use crate::exit::Refused;
-use crate::view::state::word;
 
 /// The error that a stopped execution ends with.
 pub const CANCELED: &str = "Canceled";
@@ -54,8 +52,7 @@ impl Cancel {
         match self.shown.is_json() {
             true => print_json_line(json!({"execution": execution, "canceled": true}), ui),
             false => ui.say(format!(
-                "Stopped {name}; its builds are stopped, and it is \"{}\" then (`{}` shows its end).",
-                word(State::Aborted.as_str()),
+                "Stopped {name}, and with it its builds; `{}` shows its end.",
                 account.command(&["follow", name])
             )),
         }

@@ -210,7 +210,9 @@ fn credentials(setup: &Setup) -> Finding {
         Ok(caller) => Finding::ok(CHECK, format!("account {}, {}", caller.account, caller.arn)),
         // The SDK lists every place where it has looked. The last one is the metadata of an EC2 instance (IMDS), which other
         // machines refuse.
-        Err(error) if error.contains("no credentials") || error.contains("IMDS") => Finding::bad(CHECK, "there are none", ADVICE),
+        Err(error) if error.contains("no credentials") || error.contains("IMDS") => {
+            Finding::bad(CHECK, "there are none", ADVICE)
+        }
         Err(error) if error.contains("no answer from AWS") => Finding::bad(
             CHECK,
             format!("they can't be checked: {error}"),
