@@ -10,7 +10,6 @@ use serde_json::json;
 
 use super::named::What;
 use super::reading::print_json_line;
-use super::start::Shown;
 use crate::account::Account;
 use crate::exit::Refused;
 
@@ -27,8 +26,9 @@ pub struct Cancel {
     /// Why, for the execution's cause.
     #[arg(long, value_name = "TEXT", default_value = "canceled by seedflow cancel")]
     reason: String,
-    #[command(flatten)]
-    shown: Shown,
+    /// Prints JSON (docs/command-line.md).
+    #[arg(long)]
+    json: bool,
 }
 
 impl Cancel {
@@ -49,7 +49,7 @@ impl Cancel {
             .into());
         }
         sfn.stop(&execution, CANCELED, &self.reason).await?;
-        match self.shown.is_json() {
+        match self.json {
             true => print_json_line(json!({"execution": execution, "canceled": true}), ui),
             false => ui.say(format!(
                 "Stopped {name}, and with it its builds; `{}` shows its end.",

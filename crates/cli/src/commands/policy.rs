@@ -65,6 +65,7 @@ enum Action {
 /// Of which deployment.
 #[derive(Debug, Args)]
 struct Show {
+    /// The deployment.
     #[arg(value_name = "DEPLOYMENT", value_parser = parse_target)]
     deployment: Target,
     #[command(flatten)]
@@ -77,6 +78,7 @@ struct Show {
 /// Which document for which deployment.
 #[derive(Debug, Args)]
 struct Set {
+    /// The deployment.
     #[arg(value_name = "DEPLOYMENT", value_parser = parse_target)]
     deployment: Target,
     /// The document (.json; `{}` allows everything), the rules (.rego; `package seedflow` allows everything), or both. The
