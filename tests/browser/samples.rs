@@ -1,5 +1,6 @@
 //! Pages of normal reports, and of reports in which every text is hostile.
 
+use seedflow_core::drift::record::DriftRecord;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ModuleId, Name};
 use seedflow_core::pages::deployment_page::{Known, Reports};
@@ -65,7 +66,25 @@ fn of_module(id: &ModuleId, report: Value, log: &Log) -> String {
             next: None,
             deployment: Some(format!("reports/{}/{}/e1.html", id.project, id.deployment)),
         },
+        Some(&drifted(id)),
     )
+}
+
+fn drifted(id: &ModuleId) -> DriftRecord {
+    let property = |path: &str, expected: &str, actual: &str| json!({"path": path, "difference": "NOT_EQUAL", "expected": expected, "actual": actual});
+    let record = json!({
+        "project": id.project, "deployment": id.deployment, "group": id.group, "module": id.module, "state": "DRIFTED",
+        "since": "2026-11-23T12:35:00Z", "deployed_by": "e", "checked_at": "2026-11-23T12:40:00Z", "execution": "x",
+        "reason": "Failed to detect drift on resource [Table]",
+        "stacks": [{"stack": "platform-production-networking-vpc", "state": "DRIFTED", "resources": [
+            {"logical_id": "Queue", "physical_id": "q", "resource_type": "AWS::SQS::Queue", "state": "MODIFIED", "properties": [
+                property("/VisibilityTimeout", "30", "31"),
+                property("/RedrivePolicy/deadLetterTargetArn", &format!("arn:aws:sqs:eu-west-1:123456789012:{}", "x".repeat(80)), "null"),
+            ]},
+            {"logical_id": "Topic", "physical_id": "t", "resource_type": "AWS::SNS::Topic", "state": "DELETED"},
+        ]}],
+    });
+    serde_json::from_value(record).unwrap()
 }
 
 fn fingerprint(digit: char, subnets: char) -> Value {

@@ -85,6 +85,8 @@ fn checked(changed: bool, forget: bool, module_stack: bool, remove_role: bool) -
         reasons: Vec::new(),
         build_project: "p".to_owned(),
         module_stack,
+        renames: None,
+        first_name: None,
         remove_role,
         target: None,
         moves: false,
@@ -108,6 +110,18 @@ fn moving(mut checked: Value) -> Value {
     checked
 }
 
+/// The same for a module that is renamed first.
+fn renaming(mut checked: Value) -> Value {
+    checked["renames"] = json!({"group": "g", "module": "old"});
+    checked
+}
+
+/// The same for a module that was renamed.
+fn renamed(mut checked: Value) -> Value {
+    checked["first_name"] = json!({"group": "g", "module": "old"});
+    checked
+}
+
 fn of_deploy_module() -> Value {
     let checked = [
         checked(false, false, false, false),
@@ -119,6 +133,8 @@ fn of_deploy_module() -> Value {
         evaluating(checked(true, false, false, false)),
         moving(checked(true, false, false, false)),
         moving(checked(false, true, false, true)),
+        renaming(checked(false, false, false, false)),
+        renamed(checked(true, false, true, true)),
         json!(
             CheckResult::refuse(
                 Error::new(ErrorName::InvalidDeployspec, "why"),
@@ -320,6 +336,42 @@ fn of_plan_each_has_a_result_for_every_object() {
         &json!({"StartPlan": task(json!([{"ExecutionArn": "e", "StartDate": "now"}]))}),
     );
     assert_eq!(ends(&walked, "StartPlan")[0]["output"], json!({"execution": "e"}));
+}
+
+#[test]
+fn of_drift_each_has_a_result_and_a_failure_is_the_message_of_its_error() {
+    let batch = json!({"checks": [{"module": {"project": "p"}}]});
+    let listed = |batches: Value, after: Value| json!({"batches": batches, "after": after});
+    let tasks = json!({
+        "ListModules": task(answers(&[
+            listed(json!([]), Value::Null),
+            listed(json!([batch]), json!("deployed/p/d/g/m.json")),
+            listed(json!([batch, batch]), Value::Null),
+        ])),
+        "CheckDrift": task(answers(&[
+            json!({"began_at": "2026-01-01T00:00:00Z", "checks": []}),
+            json!({"began_at": "2026-01-01T00:00:00Z", "checks": [{"module": {"project": "p"}}], "wait_seconds": 5}),
+        ])),
+        "CheckBatches": {"results": [
+            [],
+            [{"error": null, "cause": null}],
+            [{"error": null, "cause": null}, {"error": "Refused", "cause": errors()[0]["Cause"]}],
+        ]},
+    });
+    let walked = walk(
+        &StateMachine::read("drift").definition,
+        &json!([{}, {"project": "p"}]),
+        NOW,
+        &tasks,
+    );
+    for state in ["Checked", "Failed"] {
+        assert!(!ends(&walked, state).is_empty(), "{state} was not reached");
+    }
+    let causes: Vec<&str> = ends(&walked, "Failed")
+        .iter()
+        .map(|end| end["cause"].as_str().unwrap())
+        .collect();
+    assert!(causes.contains(&"the \"why\"\nof it"), "{causes:?}");
 }
 
 #[test]

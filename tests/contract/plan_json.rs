@@ -28,7 +28,7 @@ fn plan() -> PlanJson {
         "counts": {"deploy": 4, "unchanged": 1, "destroy": 1, "blocked": 0},
         "origin": {"commit": "c", "author": "a", "branch": "b", "repository": "https://h/r"},
         "modules": [
-            {"group": "g", "module": "a", "action": "deploy", "moves": true, "reasons": ["r"], "execution": "e",
+            {"group": "g", "module": "a", "action": "deploy", "moves": true, "renamed_from": {"group": "g", "module": "o"}, "reasons": ["r"], "execution": "e",
              "changes": [{"what": "commit", "old": "1", "new": "2"}], "definition": definition(json!({"kind": "repository", "path": "m"}))},
             {"group": "g", "module": "b", "action": "deploy", "reasons": [],
              "definition": definition(json!({"kind": "git", "url": "https://h/r", "ref": "main", "commit": "c", "path": "m"}))},

@@ -12,7 +12,11 @@ use serde_json::Value;
 
 /// The errors that each function names. `build-event` isn't here: EventBridge starts it, not a state, and its failures
 /// go to the queue of failed events.
-const THROWS: [(&str, &[ErrorName]); 12] = [
+const THROWS: [(&str, &[ErrorName]); 13] = [
+    (
+        "DetectDrift",
+        &[InvalidInput, AccessDenied, Refused, Throttled, ServiceUnavailable],
+    ),
     (
         "PlanDeployment",
         &[
@@ -361,9 +365,18 @@ fn any_failure_of_a_deployment_is_its_own_error() {
 
 /// The tasks of all machines that call a function, with their names.
 fn callers() -> Vec<(String, Value)> {
-    let all = [states(), machine("deploy").1, machine("end-execution").1]
-        .into_iter()
-        .flatten();
+    let drift = machine("drift").1;
+    let batch = drift["CheckBatches"]["ItemProcessor"]["States"].clone();
+    let batch: States = serde_json::from_value(batch).unwrap();
+    let all = [
+        states(),
+        machine("deploy").1,
+        machine("end-execution").1,
+        drift,
+        batch,
+    ]
+    .into_iter()
+    .flatten();
     all.filter(|(_, state)| state["Arguments"]["FunctionName"].is_string())
         .collect()
 }
@@ -607,6 +620,7 @@ fn no_definition_and_no_template_has_a_partition_of_its_own() {
     for path in [
         "statemachine/deploy-module.asl.json",
         "statemachine/deploy.asl.json",
+        "statemachine/drift.asl.json",
         "statemachine/end-execution.asl.json",
         "statemachine/plan.asl.json",
         "template.yaml",

@@ -84,6 +84,8 @@ impl Task {
             ("deploy", "ClaimForRefusal") => Some("RecordRefusal"),
             ("deploy", "FetchSources" | "EvaluatePolicy") => Some("WhatIsPlanned"),
             ("deploy", _) => Some("Failed"),
+            ("drift", "ListModules") => Some("Failed"),
+            ("drift", "CheckDrift") => Some("BatchChecked"),
             ("end-execution", "EndExecution") => Some("KeepEvent"),
             ("end-execution", "ReportRefused") => Some("IsSettled"),
             // The execution fails with the error: the last resort, and a plan for which somebody waits.

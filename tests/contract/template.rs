@@ -13,7 +13,7 @@ use serde_json::Value;
 const VARIABLES: [&str; 2] = ["STACK_NAME", "WORK_BUCKET"];
 
 /// The functions with their further variables.
-const FUNCTIONS: [(&str, &str, &[&str]); 15] = [
+const FUNCTIONS: [(&str, &str, &[&str]); 16] = [
     (
         "AcquireLock",
         "acquire-lock",
@@ -116,10 +116,12 @@ const FUNCTIONS: [(&str, &str, &[&str]); 15] = [
     ("RequestApproval", "request-approval", &[]),
     ("Approve", "approve", &[]),
     ("PublishReport", "publish-report", &["BUILD_LOG_GROUP"]),
+    ("DetectDrift", "detect-drift", &[]),
 ];
 
 /// The state machines with their roles.
-const MACHINES: [(&str, &str); 3] = [
+const MACHINES: [(&str, &str); 4] = [
+    ("Drift", "DriftRole"),
     ("Deploy", "DeployRole"),
     ("DeployModule", "DeployModuleRole"),
     ("EndExecution", "EndExecutionMachineRole"),
@@ -319,7 +321,7 @@ fn roles_name_the_state_machine_by_the_name_that_it_has() {
 }
 
 /// AWS's documentation of `aws:SourceAccount` in a role's trust policy, by the service that assumes the role.
-const TRUSTS: [(&str, bool); 5] = [
+const TRUSTS: [(&str, bool); 6] = [
     // The role belongs to the function, which Lambda doesn't send.
     ("lambda.amazonaws.com", false),
     // AWS documents the key for StackSets and resources.cloudformation.amazonaws.com only: CloudFormation user guide,
@@ -331,6 +333,8 @@ const TRUSTS: [(&str, bool); 5] = [
     ("events.amazonaws.com", true),
     // Step Functions Developer Guide, "Preventing the cross-service confused deputy issue".
     ("states.amazonaws.com", true),
+    // EventBridge Scheduler user guide, "Confused deputy prevention in EventBridge Scheduler".
+    ("scheduler.amazonaws.com", true),
 ];
 
 /// A condition on a key that the service doesn't send would make the role useless, and only on AWS.
@@ -389,7 +393,7 @@ fn roles_put_only_our_events() {
             );
         }
     }
-    assert_eq!(seen, 3);
+    assert_eq!(seen, 4);
 }
 
 /// A reader or copier of objects that may be missing gets a 404 only with s3:ListBucket on their bucket; without it S3
@@ -421,6 +425,8 @@ fn has_no_resource(action: &str) -> bool {
         || action.contains("LogDeliver")
         || action.starts_with("logs:Describe")
         || action == "logs:PutResourcePolicy"
+        || action == "cloudformation:BatchDescribeTypeConfigurations"
+        || action == "cloudformation:DescribeStackDriftDetectionStatus"
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::commands::deploy::Deploy;
 use crate::commands::destroy::Destroy;
 use crate::commands::diff::Diff;
 use crate::commands::doctor::Doctor;
+use crate::commands::drift::Drift;
 use crate::commands::follow::Follow;
 use crate::commands::history::History;
 use crate::commands::init::Init;
@@ -94,6 +95,8 @@ enum Command {
     /// Shows the metadata that a module published.
     #[command(after_help = "Example: eval \"$(seedflow metadata dev/network/vpc --project shop --export)\"")]
     Metadata(Published),
+    #[command(after_help = "Example: seedflow drift dev/network/vpc --project shop --now")]
+    Drift(Drift),
     #[command(after_help = "Example: seedflow check . --manifest deployments/dev.yaml")]
     Check(Check),
     #[command(after_help = "Example: seedflow logs dev/network/vpc --project shop --follow")]
@@ -162,6 +165,7 @@ impl Command {
             Self::Diff(command) => command.run(&account, ui).await,
             Self::Outputs(command) => command.run(ParameterKind::Outputs, &account, ui).await,
             Self::Metadata(command) => command.run(ParameterKind::Metadata, &account, ui).await,
+            Self::Drift(command) => command.run(&account, ui).await,
             Self::Logs(command) => command.run(&account, ui).await,
             Self::Locks(command) => command.run(&account, ui).await,
             Self::Open(command) => command.run(&account, ui).await,

@@ -211,7 +211,7 @@ impl fmt::Display for DeploymentId {
     }
 }
 
-/// The four parameters of a module (seed.md).
+/// The four parameters of a module (seed.md), and the mark of one that was renamed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ParameterKind {
     /// The fingerprint of the last success.
@@ -222,10 +222,12 @@ pub enum ParameterKind {
     Outputs,
     /// The state of the last execution.
     Status,
+    /// To which module this one was renamed, or is being renamed; its other parameters are the other module's then.
+    Renamed,
 }
 
 impl ParameterKind {
-    /// All four.
+    /// All four of a module that has its name.
     pub const ALL: [Self; 4] = [Self::Md5, Self::Metadata, Self::Outputs, Self::Status];
 }
 
@@ -236,6 +238,7 @@ impl fmt::Display for ParameterKind {
             Self::Metadata => "metadata",
             Self::Outputs => "outputs",
             Self::Status => "status",
+            Self::Renamed => "renamed",
         })
     }
 }

@@ -11,6 +11,7 @@
 //! - [`policy`]: what of a deployment may not be deployed or destroyed, by any kind of request.
 //! - [`approval`]: what is asked of an approver, and who decided what.
 //! - [`deployment`]: a whole deployment, from a repository's manifests to its plan and its outcome.
+//! - [`drift`]: what of a module's stacks differs from what was deployed.
 //! - [`telemetry`]: metrics, and the fields that every log line carries.
 //! - [`events`]: the events that Seedflow puts on EventBridge.
 //! - [`pages`]: the HTML pages of reports.
@@ -24,6 +25,7 @@
 pub mod approval;
 pub mod console;
 pub mod deployment;
+pub mod drift;
 pub mod error;
 pub mod events;
 pub mod formats;

@@ -15,7 +15,8 @@
 //! - `deployed/`: record and bundle of each deployed module
 //! - `values/`: values and statuses that are too long for a parameter
 //! - `policies/`: the policy of each deployment that has one; only administrators write them
-//! - `reports/`: reports of executions, and their pages
+//! - `reports/`: reports of executions, and their pages; `reports/_drift/`: what was last found to differ in each module's
+//!   stacks
 //! - `index/`: the index of each project
 //!
 //! docs/storage.md has the same as a table, with the readers and writers of each prefix.
@@ -94,6 +95,20 @@ pub fn project_of_repository(key: &str) -> Option<&str> {
         None => Some(folder),
         Some((project, name)) => (!name.contains('/')).then_some(project),
     }
+}
+
+/// The prefix of the records of what is deployed, of a project, a deployment, a group, or of everything.
+#[must_use]
+pub fn records_below(names: &[&str]) -> String {
+    names
+        .iter()
+        .fold("deployed/".to_owned(), |above, name| format!("{above}{name}/"))
+}
+
+/// The prefix of what was last found to differ in the stacks of a project's modules.
+#[must_use]
+pub fn drift_of_project(project: &Name) -> String {
+    format!("reports/_drift/{project}/")
 }
 
 /// The key of a project's index. It is not below `reports/`, where all objects expire.
@@ -188,6 +203,24 @@ impl ModuleId {
     #[must_use]
     pub fn record_key(&self) -> String {
         format!("deployed/{self}.json")
+    }
+
+    /// The module whose record has this key; `None` for any other key below `deployed/`.
+    #[must_use]
+    pub fn of_record_key(key: &str) -> Option<Self> {
+        let names = key.strip_prefix("deployed/")?.strip_suffix(".json")?;
+        let parts: Vec<&str> = names.split('/').collect();
+        let [project, deployment, group, module] = parts.as_slice() else {
+            return None;
+        };
+        Self::parse(project, deployment, group, module).ok()
+    }
+
+    /// The key in the work bucket of what was last found to differ in the module's stacks. No project's name begins with an
+    /// underscore, so it is never the report of an execution; who may read those may read this.
+    #[must_use]
+    pub fn drift_key(&self) -> String {
+        format!("reports/_drift/{self}.json")
     }
 
     /// The key in the work bucket of the bundle of what is deployed. Unlike the published one it belongs to this module
@@ -398,6 +431,14 @@ mod tests {
             "deployed/my-project/prod/networking/vpc.zip"
         );
         assert_eq!(id.source_key(), "sources/my-project/prod/networking/vpc.zip");
+        assert_eq!(
+            id.drift_key(),
+            "reports/_drift/my-project/prod/networking/vpc.json"
+        );
+        assert_eq!(ModuleId::of_record_key(&id.record_key()), Some(id.clone()));
+        assert_eq!(ModuleId::of_record_key(&id.kept_bundle_key()), None);
+        assert_eq!(ModuleId::of_record_key("deployed/_deployments/p/d.json"), None);
+        assert_eq!(records_below(&["p", "d"]), "deployed/p/d/");
         let own = "own/AROAEXAMPLE:ada@example.com/modules/my-project/prod/networking/vpc.zip";
         assert_eq!(ModuleId::from_upload_key(own), Ok(Some(id.clone())));
         assert_eq!(ModuleId::from_upload_key(&id.source_key()), Ok(Some(id)));

@@ -100,6 +100,8 @@ pub enum TargetRole {
     Roles,
     /// Reads the logs of builds for pages, and nothing else.
     Logs,
+    /// Detects the drift of modules' stacks, and reads their resources for it.
+    Drift,
 }
 
 impl TargetRole {
@@ -109,6 +111,7 @@ impl TargetRole {
             Self::Builds => "builds",
             Self::Roles => "roles",
             Self::Logs => "logs",
+            Self::Drift => "drift",
         }
     }
 }

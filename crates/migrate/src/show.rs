@@ -234,7 +234,7 @@ fn about(kind: ParameterKind, text: &str) -> String {
             value["state"].as_str().unwrap_or_default(),
             value["deployed_at"].as_str().unwrap_or_default()
         ),
-        ParameterKind::Metadata | ParameterKind::Outputs => names(),
+        ParameterKind::Metadata | ParameterKind::Outputs | ParameterKind::Renamed => names(),
     }
 }
 

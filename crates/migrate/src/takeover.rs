@@ -15,6 +15,7 @@ use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::deployed_record::DeployedModule;
 use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::fingerprint::{Fingerprint, Versions};
+use seedflow_core::module::former_names::FormerNames;
 use seedflow_core::module::input::Options;
 use seedflow_core::module::maximum::Maxima;
 use seedflow_core::module::role::ModuleStack;
@@ -166,6 +167,7 @@ pub fn take_over(parts: Parts<'_>, now: Timestamp) -> Result<TakeOver> {
             deployspec: Deployspec::parse(&module.deployspec, &Maxima::OF_AWS)?,
             options,
             module_stack: stack,
+            former_names: FormerNames::default(),
         });
     }
     let fingerprint = record.as_ref().map(|record| record.fingerprint.clone());

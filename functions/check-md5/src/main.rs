@@ -28,15 +28,18 @@ use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::destroy;
 use seedflow_core::module::destroy::Destruction;
 use seedflow_core::module::fingerprint::{Fingerprint, deployspec_digest};
+use seedflow_core::module::former_names::FormerNames;
 use seedflow_core::module::input;
 use seedflow_core::module::input::{Action, DeployInput, DestroyInput, Limits, ModuleInput, Options};
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::network::{AllowedNetworks, Network};
 use seedflow_core::module::plan::{CheckResult, Plan};
+use seedflow_core::module::rename;
 use seedflow_core::module::role::ModuleStack;
 use seedflow_core::module::rollback;
 use seedflow_core::module::rollback::Goal;
 use seedflow_core::module::source::Source;
+use seedflow_core::module::stored_parameters::ModuleParameters;
 use seedflow_core::module::stored_state::StoredState;
 use seedflow_core::module::taint;
 use seedflow_core::module::target_settings::TargetSettings;
@@ -126,6 +129,7 @@ impl Handler {
     async fn taint(&self, module: &ModuleId, at: At<'_>) -> Result<CheckResult> {
         let record = self.modules.record(module).await?;
         let stored = self.modules.stored(module).await?;
+        rename::refuse_taken(module, &stored, None)?;
         let plan = taint::plan(module, record, &stored, Timestamp::now())?;
         let reasons = vec![taint::REASON.to_owned()];
         self.checked(false, reasons, (plan, None), at).await
@@ -170,6 +174,15 @@ impl Handler {
             .modules
             .state(&request.module, &options.parameters, elsewhere)
             .await?;
+        let previous_status = stored.status_of(&request.module)?;
+        let renaming = self.renaming(&request.module, &stored, options.renamed_from.as_ref());
+        let renaming = renaming.await?;
+        let former_names = match (&renaming, &previous_status) {
+            (Some((_, names)), _) => names.clone(),
+            (None, Some(status)) => status.former_names.clone(),
+            (None, None) => FormerNames::default(),
+        };
+        let options = options.named_after(&former_names, &request.module);
         let referring = options.clone();
         let options = options.resolve(&request.module, &upstreams)?;
         let part = ModulePart::deploying(
@@ -184,7 +197,6 @@ impl Handler {
         }
         let network = self.network(&options, &place).await?;
         let fingerprint = Fingerprint::new(&bundle.digest, &bundle.deployspec, &options, &versions);
-        let previous_status = stored.status_of(&request.module)?;
         if let Some(from) = destroy::moves_from(previous_status.as_ref(), options.target.as_ref()) {
             tracing::info!(%from, "moves");
             self.refuse_move_by_rules(&request.module, at).await?;
@@ -197,13 +209,20 @@ impl Handler {
                 ..moving
             });
         }
+        // After a rename by this execution: what it found, and that it was renamed.
+        let was_renamed = previous_status
+            .as_ref()
+            .zip(options.renamed_from.as_ref())
+            .and_then(|(status, from)| rename::before(status, from, at.execution));
         let decision = decide(
             &fingerprint,
             stored.fingerprint().as_ref(),
-            previous_status.as_ref(),
+            was_renamed
+                .as_ref()
+                .map_or(previous_status.as_ref(), |(before, _)| Some(before)),
             options.force_update,
         );
-        let decision = match reason {
+        let decision = match reason.or(was_renamed.map(|(_, reason)| reason)) {
             Some(reason) => decision.because(reason),
             None => decision,
         };
@@ -219,7 +238,7 @@ impl Handler {
             ModuleStack::parse(
                 template,
                 &self.module_prefix,
-                &request.module,
+                &former_names.of_resources(&request.module),
                 &options.parameters,
             )
         });
@@ -227,6 +246,7 @@ impl Handler {
             action: Action::Deploy,
             module_stack: module_stack.transpose()?,
             module: request.module,
+            former_names,
             source: Source {
                 version_id: opened.version_id,
                 path: bundle.root,
@@ -237,15 +257,47 @@ impl Handler {
             deployspec: Deployspec::parse(&bundle.deployspec, &self.limits.maxima)?,
             network,
             target_settings: place.settings,
-            options,
+            options: Options {
+                renamed_from: None,
+                ..options
+            },
             fingerprint,
             renews: decision.renews,
             keeps: destroy::is_never_deployed(&stored, previous_status.as_ref()),
             previous_status,
             previous_metadata: stored.metadata_object().map(Value::Object),
         };
+        if let Some((from, _)) = renaming {
+            tracing::info!(%from, "to be renamed");
+            if let Some(policy) = policies::of(&self.modules.work, &DeploymentId::from(&plan.module)).await? {
+                policy.refuse_rename(&from, &ModuleRef::from(&plan.module))?;
+            }
+            return Ok(CheckResult::renaming(from, &self.limits.codebuild_project));
+        }
         self.checked(decision.changed, decision.reasons, (plan, Some(&part)), at)
             .await
+    }
+
+    /// The name from which a module is to be renamed before anything else, and the names that it then had.
+    async fn renaming(
+        &self,
+        module: &ModuleId,
+        own: &ModuleParameters,
+        from: Option<&ModuleRef>,
+    ) -> Result<Option<(ModuleRef, FormerNames)>> {
+        let Some(from) = from else {
+            rename::refuse_taken(module, own, None)?;
+            return Ok(None);
+        };
+        let old = self.modules.stored(&from.id(module)).await?;
+        let is_due = rename::is_due(module, own, from, &old)?;
+        rename::refuse_taken(module, own, is_due.then_some((from, &old)))?;
+        if !is_due {
+            return Ok(None);
+        }
+        let status = old.status_of(&from.id(module))?;
+        let names = status.map(|status| status.former_names).unwrap_or_default();
+        Ok(Some((from.clone(), names.and(from.clone()))))
     }
 
     /// What there is to destroy of a module.
@@ -267,6 +319,9 @@ impl Handler {
             (record, _) => record,
         };
         let stored = self.modules.stored(&module).await?;
+        if !stored.is_refused_only() {
+            rename::refuse_taken(&module, &stored, None)?;
+        }
         match destroy::decide(&module, record, &stored)? {
             Destruction::Build(plan) => {
                 tracing::info!(repaired = keeps, "to be destroyed");
@@ -283,9 +338,13 @@ impl Handler {
             }
             Destruction::Forget => {
                 tracing::info!("isn't deployed");
-                let target = stored.status_of(&module)?.and_then(|status| status.target);
+                let status = stored.status_of(&module)?;
+                let first_name = status
+                    .as_ref()
+                    .and_then(|status| status.former_names.iter().next());
                 Ok(CheckResult {
-                    target,
+                    first_name: first_name.cloned(),
+                    target: status.and_then(|status| status.target),
                     ..CheckResult::nothing_deployed(&self.limits.codebuild_project)
                 })
             }
@@ -405,10 +464,11 @@ impl Handler {
         let (reader, opened) = ObjectReader::open(&self.modules.work, &source).await?;
         let bundle = read_bundle(reader, &source, opened.size).await?;
         let parameters = &record.options.parameters;
+        let resources = record.former_names.of_resources(&record.module);
         let module_stack = bundle
             .module_stack
             .as_deref()
-            .map(|template| ModuleStack::parse(template, &self.module_prefix, &record.module, parameters));
+            .map(|template| ModuleStack::parse(template, &self.module_prefix, &resources, parameters));
         let module_stack = module_stack.transpose()?;
         let source = Source {
             version_id: opened.version_id,

@@ -254,6 +254,7 @@ impl OfModule<'_> {
         let module = PlannedModule {
             module: ModuleRef::from(&plan.module),
             action,
+            renamed_from: self.planned.and_then(|planned| planned.renamed_from.clone()),
             moves: self.planned.is_some_and(|planned| planned.moves),
             reasons: self.reasons.to_vec(),
             changes: Vec::new(),

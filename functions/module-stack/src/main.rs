@@ -16,6 +16,7 @@ use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::{fence, plans};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{AwsEnvironment, ExecutionArn};
+use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::plan::PlanHandle;
 use seedflow_core::module::role::policies::RoleSettings;
 use seedflow_core::module::role::step;
@@ -44,6 +45,9 @@ enum Event {
         /// Where the role is; null at home.
         #[serde(default)]
         target: Option<Target>,
+        /// The first of the names that the module had; null if it was never renamed.
+        #[serde(default)]
+        first_name: Option<ModuleRef>,
         /// Null in the first call.
         progress: Option<Progress>,
     },
@@ -130,10 +134,12 @@ impl Handler {
                 execution,
                 lock,
                 target,
+                first_name,
                 progress,
             } => {
+                let named = first_name.map_or_else(|| lock.of.clone(), |first| first.id(&lock.of));
                 // If the module's name is too long for a role's name, the role never existed.
-                let Ok(names) = RoleAndStackName::new(&self.prefix, &lock.of) else {
+                let Ok(names) = RoleAndStackName::new(&self.prefix, &named) else {
                     return Ok(Next::Removed { removed: None });
                 };
                 fence::check(&self.work, &lock, &execution).await?;

@@ -32,6 +32,7 @@ use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::planner;
 use seedflow_core::deployment::planner::{PlannableGroup, Planning};
 use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
+use seedflow_core::deployment::renames::Renames;
 use seedflow_core::deployment::repository::Loaded;
 use seedflow_core::deployment::rollback::{After, OnFailure, Rollback, To};
 use seedflow_core::deployment::selection::Forced;
@@ -305,6 +306,7 @@ impl Handler {
             deployment,
             execution,
             state: &state,
+            renames: &Renames::default(),
             versions: &VersionsByTarget::new(),
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
@@ -316,18 +318,20 @@ impl Handler {
 
     async fn deploy(
         &self,
-        (mut read, state, force, on_failure): (Read, State, &Forced, OnFailure),
+        (mut read, mut state, force, on_failure): (Read, State, &Forced, OnFailure),
         request: &DeploymentInput,
         execution: &ExecutionArn,
         home: &AwsEnvironment,
     ) -> Result<Outcome> {
-        let groups = read.groups(force);
+        let mut groups = read.groups(force);
         self.targets.check(&groups, home).await?;
+        let renames = Renames::apply(&mut groups, &mut state, &request.only, execution);
         request.refuse_unknown(&known(&groups, state.deployed()))?;
         let planning = Planning {
             deployment: &read.deployment,
             execution,
             state: &state,
+            renames: &renames,
             versions: &self.targets.versions(&groups, home).await?,
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
@@ -355,15 +359,17 @@ impl Handler {
         asked: RollbackRequest,
         (execution, home): (&ExecutionArn, &AwsEnvironment),
     ) -> Result<Outcome> {
-        let state = state::state(&self.modules, deployment).await?;
+        let mut state = state::state(&self.modules, deployment).await?;
         let earlier = rollback::find(&self.modules, deployment, asked.to, &state).await?;
-        let groups = earlier.record.plannable(&earlier.modules);
+        let mut groups = earlier.record.plannable(&earlier.modules);
         self.targets.check(&groups, home).await?;
+        let renames = Renames::apply(&mut groups, &mut state, &request.only, execution);
         request.refuse_unknown(&known(&groups, state.deployed()))?;
         let planning = Planning {
             deployment,
             execution,
             state: &state,
+            renames: &renames,
             versions: &self.targets.versions(&groups, home).await?,
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
@@ -405,7 +411,7 @@ impl Handler {
         }
         if plan_only {
             let again = planner::deployed_again(plan, planning.state);
-            let records = state::records(&self.modules, &again).await?;
+            let records = state::records(&self.modules, &again, planning.renames).await?;
             planner::add_changed_values(plan, planning, groups, commits, &records);
         }
         Ok(())

@@ -21,7 +21,14 @@ pub(crate) async fn apply(
 ) -> Result<()> {
     let policy = policies::of(work, &plan.deployment).await?;
     let changes = plan.changes();
-    let decide = |policy: &StoredPolicy| policy.decide(&changes, Timestamp::now());
+    let renames = plan.modules.iter();
+    let renames = renames.filter_map(|planned| Some((planned.renamed_from.as_ref()?, &planned.module)));
+    let decide = |policy: &StoredPolicy| {
+        let mut decision = policy.decide(&changes, Timestamp::now());
+        let unprotected = renames.filter_map(|(from, to)| policy.unprotected_by(from, to));
+        decision.broken.extend(unprotected);
+        decision
+    };
     plan.policy = policy.as_ref().map(decide);
     let rule = ApprovalRule::of(policy.as_ref());
     let reasons = rule.reasons(&Starts {

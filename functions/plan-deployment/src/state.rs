@@ -2,10 +2,12 @@
 
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::spilled_values;
+use seedflow_core::deployment::renames::Renames;
 use seedflow_core::deployment::state::State;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{DeploymentId, ModuleId};
 use seedflow_core::module::deployed_record::DeployedModule;
+use seedflow_core::module::metadata_reference::ModuleRef;
 use tokio::task::JoinSet;
 
 /// Number of concurrent reads of records.
@@ -22,14 +24,25 @@ pub(crate) async fn state(store: &ModuleStore, deployment: &DeploymentId) -> Res
     Ok(State::of(deployment, whole))
 }
 
-/// The records of modules that are deployed.
-pub(crate) async fn records(store: &ModuleStore, modules: &[ModuleId]) -> Result<Vec<DeployedModule>> {
+/// The records of modules that are deployed. That of a module to rename is under its old name.
+pub(crate) async fn records(
+    store: &ModuleStore,
+    modules: &[ModuleId],
+    renames: &Renames,
+) -> Result<Vec<DeployedModule>> {
     let mut records = Vec::new();
     for some in modules.chunks(READS) {
         let mut reading = JoinSet::new();
         for module in some {
             let (store, module) = (store.clone(), module.clone());
-            reading.spawn(async move { store.record(&module).await });
+            let from = renames
+                .from
+                .get(&ModuleRef::from(&module))
+                .map(|from| from.id(&module));
+            reading.spawn(async move {
+                let record = store.record(from.as_ref().unwrap_or(&module)).await?;
+                Result::Ok(record.map(|record| DeployedModule { module, ..record }))
+            });
         }
         for record in reading.join_all().await {
             records.extend(record?);

@@ -2,6 +2,7 @@
 //! written in between.
 
 use seedflow_aws::services::s3::{Conditional, Expect};
+use seedflow_core::drift::record::DriftRecord;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::Name;
 use seedflow_core::pages::index::Index;
@@ -16,13 +17,13 @@ const MAX_INDEX: u64 = 16 * 1024 * 1024;
 pub(crate) const TRIES: usize = 5;
 
 impl Handler {
-    /// Adds the states to the index that was read, and returns the index that is stored then.
+    /// Adds the states, and what was found of drift, to the index that was read, and returns the index that is stored then.
     pub(crate) async fn update_index(
         &self,
         context: &PageContext<'_>,
         project: &Name,
         read: (Index, Expect),
-        reached: &Events,
+        (reached, drifts): (&Events, &[DriftRecord]),
     ) -> Result<Index> {
         let key = index_key(project);
         let (mut before, mut expect) = read;
@@ -30,6 +31,7 @@ impl Handler {
             let index = reached
                 .iter()
                 .fold(before.clone(), |index, (_, state)| index.with(state));
+            let index = drifts.iter().fold(index, Index::with_drift);
             if index == before && expect != Expect::Nothing {
                 return Ok(index);
             }

@@ -21,13 +21,22 @@ use seedflow_aws::services::logs::LogGroup;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sts::Placed;
 use seedflow_core::error::{Error, Result};
-use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, Name};
+use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId, Name};
 use seedflow_core::pages::PageContext;
+use seedflow_core::pages::drift_event::drifted_module;
 use seedflow_core::pages::execution_event::{ExecutionState, IndexKey};
 use seedflow_core::pages::index::Index;
 use seedflow_core::target::TargetRole;
 
 use queue::{Answer, Batch, Message};
+
+/// What an event is about.
+enum Reached {
+    /// An execution has reached a state.
+    State(ExecutionState),
+    /// What was found of a module's drift is different.
+    Drift(ModuleId),
+}
 
 struct Handler {
     work: Bucket,
@@ -38,6 +47,8 @@ struct Handler {
 
 /// The events of a project, with the messages that they came in.
 type Events = Vec<(String, ExecutionState)>;
+/// The modules of a project whose drift is different, with the messages that said so.
+type Drifts = Vec<(String, ModuleId)>;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
@@ -57,19 +68,28 @@ impl Handler {
         now: Timestamp,
     ) -> Result<Answer> {
         let mut failed = Answer::default();
-        let mut projects: BTreeMap<Name, Events> = BTreeMap::new();
+        let mut projects: BTreeMap<Name, (Events, Drifts)> = BTreeMap::new();
         for Message { id, body } in event.messages {
             match parse(&body) {
-                Ok(Some(reached)) => projects
-                    .entry(reached.project().clone())
-                    .or_default()
-                    .push((id, reached)),
+                Ok(Some(Reached::State(state))) => {
+                    let (states, _) = projects.entry(state.project().clone()).or_default();
+                    states.push((id, state));
+                }
+                Ok(Some(Reached::Drift(module))) => {
+                    let (_, drifts) = projects.entry(module.project.clone()).or_default();
+                    drifts.push((id, module));
+                }
                 Ok(None) => {}
                 Err(error) => failed.add(id, &error),
             }
         }
         for (project, events) in projects {
-            let ids: Vec<String> = events.iter().map(|(id, _)| id.clone()).collect();
+            let (states, drifts) = &events;
+            let ids = states
+                .iter()
+                .map(|(id, _)| id)
+                .chain(drifts.iter().map(|(id, _)| id));
+            let ids: Vec<String> = ids.cloned().collect();
             let published = self.publish_project(&project, events, &environment, now, &mut failed);
             if let Err(error) = published.await {
                 ids.into_iter().for_each(|id| failed.add(id, &error));
@@ -82,7 +102,7 @@ impl Handler {
     async fn publish_project(
         &self,
         project: &Name,
-        events: Events,
+        (states, drifts): (Events, Drifts),
         environment: &AwsEnvironment,
         now: Timestamp,
         failed: &mut Answer,
@@ -94,13 +114,22 @@ impl Handler {
         };
         let read = self.index(project).await?;
         let mut reached = Events::new();
-        for (id, state) in events {
+        for (id, state) in states {
             match self.module_page(&context, &read.0, state).await {
                 Ok(state) => reached.push((id, state)),
                 Err(error) => failed.add(id, &error),
             }
         }
-        let index = self.update_index(&context, project, read, &reached).await?;
+        let mut found = Vec::new();
+        for (id, module) in drifts {
+            match self.drift_page(&context, &read.0, &module).await {
+                Ok(record) => found.extend(record),
+                Err(error) => failed.add(id, &error),
+            }
+        }
+        let index = self
+            .update_index(&context, project, read, (&reached, &found))
+            .await?;
         for of in concerned(&index, &reached).into_values() {
             let page = self.deployment_page(&context, &of.deployment, &of.execution, index.clone());
             if let Err(error) = page.await {
@@ -150,10 +179,13 @@ fn concerned(index: &Index, reached: &Events) -> BTreeMap<String, Concerned> {
 }
 
 /// Parses the event in a message that EventBridge put into the queue.
-fn parse(body: &str) -> Result<Option<ExecutionState>> {
+fn parse(body: &str) -> Result<Option<Reached>> {
     let event = serde_json::from_str(body).map_err(|e| {
         let found = format!("no JSON ({e})");
         Error::field("the message's body", found, "an event of EventBridge")
     })?;
-    ExecutionState::from_event(&event)
+    if let Some(module) = drifted_module(&event)? {
+        return Ok(Some(Reached::Drift(module)));
+    }
+    Ok(ExecutionState::from_event(&event)?.map(Reached::State))
 }

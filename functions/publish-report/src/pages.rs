@@ -1,6 +1,7 @@
 //! The pages of reports.
 
 use seedflow_aws::services::logs::LogGroup;
+use seedflow_core::drift::record::DriftRecord;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{AwsEnvironment, BuildId, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::pages::deployment_page::{self, Known, Reports};
@@ -32,7 +33,7 @@ impl Handler {
     ) -> Result<ExecutionState> {
         if let (IndexKey::Module(id), Some(key)) = (&reached.key, reached.report_key()) {
             let around = index.around_module(id, &reached);
-            let page = self.module(context, id, &key, &around).await?;
+            let page = self.module(context, id, &key, &around, None).await?;
             let is_there = page.is_some();
             if let Some(page) = page {
                 self.put(&key, page).await?;
@@ -48,12 +49,35 @@ impl Handler {
         id: &ModuleId,
         key: &str,
         around: &Around,
+        drift: Option<&DriftRecord>,
     ) -> Result<Option<String>> {
         let Some(report) = self.report::<report_view::Module>(key).await? else {
             return Ok(None);
         };
+        let drift = drift.filter(|record| record.is_current(report.status.deployed_at));
         let log = self.log(&report, context.environment).await;
-        Ok(Some(module_page::render(context, id, key, &report, &log, around)))
+        Ok(Some(module_page::render(
+            context, id, key, &report, &log, around, drift,
+        )))
+    }
+
+    /// Writes a module's newest page again, with what was found of its drift, and returns that.
+    pub(crate) async fn drift_page(
+        &self,
+        context: &PageContext<'_>,
+        index: &Index,
+        id: &ModuleId,
+    ) -> Result<Option<DriftRecord>> {
+        let Some(record) = self.report::<DriftRecord>(&id.drift_key()).await? else {
+            return Ok(None);
+        };
+        if let Some((execution, around)) = index.newest_page(id) {
+            let key = id.report_key(&execution);
+            if let Some(page) = self.module(context, id, &key, &around, Some(&record)).await? {
+                self.put(&key, page).await?;
+            }
+        }
+        Ok(Some(record))
     }
 
     /// Writes the page of a deployment's execution.

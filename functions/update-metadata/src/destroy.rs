@@ -110,7 +110,7 @@ impl Handler {
 
     /// Removes the bundle and its published copy. The copy stays if another project's module with the same three names has
     /// replaced it since: its key has no project.
-    async fn drop_bundles(&self, module: &ModuleId) -> Result<()> {
+    pub(crate) async fn drop_bundles(&self, module: &ModuleId) -> Result<()> {
         let work = &self.modules.work;
         // The record is removed after the bundles, so without a record they are gone.
         let Some(record) = self.modules.record(module).await? else {
@@ -135,6 +135,9 @@ impl Handler {
                 Step::DropParameters => {
                     let parameters = &self.modules.parameters;
                     parameters.delete(module, &destroy::OF_A_SUCCESS).await?;
+                    for name in recorded.status.former_names.iter() {
+                        self.unmark(&name.id(module)).await?;
+                    }
                 }
                 Step::DropValues => self.modules.delete_values(module).await?,
                 Step::Report => self.modules.write_report(recorded.report).await?,

@@ -73,8 +73,10 @@ impl Handler {
             }
             before => before?,
         };
+        let former_names = before.as_ref().map(|before| before.former_names.clone());
+        let named = former_names.unwrap_or_default().of_resources(module);
         let cause = self
-            .find_cause((module, execution), &failure, before.as_ref(), home)
+            .find_cause((&named, execution), &failure, before.as_ref(), home)
             .await;
         let failure = failure.with_repair(before.as_ref(), execution);
         let refuses = Status::is_refusal(before.as_ref(), execution, &failure);

@@ -1,6 +1,6 @@
-//! `update-metadata`: writes everything about a module, in five actions of the state machine.
+//! `update-metadata`: writes everything about a module, in six actions of the state machine.
 //!
-//! The actions are `touch` (nothing changed), `start`, `succeed`, `forget` (nothing is deployed) and `fail`. Each first
+//! The actions are `touch` (nothing changed), `start`, `succeed`, `forget` (nothing is deployed), `rename` and `fail`. Each first
 //! checks that its execution still holds the module's lock. Each is idempotent: a success writes only what is missing, and
 //! a status that is already stored is not written again. After a write the status is published as an event (decision 29).
 
@@ -8,6 +8,7 @@ mod cause;
 mod destroy;
 mod fail;
 mod handler;
+mod rename;
 mod succeed;
 
 use jiff::Timestamp;
@@ -26,6 +27,7 @@ use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::module::failure::FailureInput;
 use seedflow_core::module::input::Action;
+use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::plan::PlanHandle;
 use seedflow_core::module::status::{State, Status};
 use seedflow_core::module::stored_parameters::ModuleParameters;
@@ -53,6 +55,12 @@ enum Event {
     Forget {
         execution: ExecutionArn,
         lock: Lease,
+    },
+    Rename {
+        execution: ExecutionArn,
+        lock: Lease,
+        /// The name that the module had so far.
+        from: ModuleRef,
     },
     Fail {
         execution: ExecutionArn,
@@ -120,6 +128,11 @@ impl Handler {
                 }
             }
             Event::Forget { execution, lock } => self.forget(&execution, &lock, now).await,
+            Event::Rename {
+                execution,
+                lock,
+                from,
+            } => self.rename(&execution, &lock, &from, now).await,
             Event::Fail {
                 execution,
                 lock,

@@ -16,7 +16,7 @@ pub struct StateMachine {
 
 impl StateMachine {
     /// The names of all definitions.
-    pub const ALL: [&str; 4] = ["deploy-module", "deploy", "plan", "end-execution"];
+    pub const ALL: [&str; 5] = ["deploy-module", "deploy", "plan", "drift", "end-execution"];
 
     /// The definition with this name in `statemachine/`.
     pub fn read(name: &str) -> Self {

@@ -1,7 +1,7 @@
 //! A plan waits for a person that the policy names, and exactly that plan runs.
 
 use seedflow_core::ids::ExecutionArn;
-use seedflow_e2e::command_line::{Ran, command};
+use seedflow_e2e::command_line::{Ran, command, seedflow};
 use seedflow_e2e::{Group, Module, Repository, TestStack, destruction, eventually, run};
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ const TWO: &[Group<'_>] = &[
     ("data", &[("store", &["network/vpc"])]),
 ];
 
-/// A user of IAM who may see what waits, and call the function that takes decisions.
+/// A user of IAM with the rights of an approver (docs/roles).
 pub(super) struct User {
     arn: String,
     access_key_id: String,
@@ -33,13 +33,11 @@ impl User {
             stack.client().form("iam", &fields).await.expect(action)
         };
         iam("CreateUser", &[]).await;
-        let rights = json!({"Version": "2012-10-17", "Statement": [
-            {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": format!("arn:aws:lambda:*:*:function:{}", approve_function(stack))},
-            {"Effect": "Allow", "Action": ["cloudformation:DescribeStacks", "states:DescribeExecution", "ssm:GetParametersByPath", "ssm:GetParameters", "s3:GetObject", "s3:ListBucket"], "Resource": "*"},
-        ]});
+        let rights = seedflow(stack, &["roles", "approver"]).await;
+        assert_eq!(rights.code, Some(0), "{rights:?}");
         let policy = [
             ("PolicyName", "approver"),
-            ("PolicyDocument", &rights.to_string()),
+            ("PolicyDocument", &rights.json().to_string()),
         ];
         iam("PutUserPolicy", &policy).await;
         let key = iam("CreateAccessKey", &[]).await;

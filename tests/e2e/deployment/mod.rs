@@ -14,6 +14,7 @@ mod plans;
 mod policies;
 mod rego;
 mod removals;
+mod renames;
 mod rollbacks;
 mod values;
 

@@ -45,6 +45,7 @@ static STACK: Shared = Shared::new(|| StackOptions {
         ("BuildSubnetIds", "subnet-1"),
         ("BuildSecurityGroupIds", "sg-1"),
         ("GitCredentialsSecret", "seedflow-git"),
+        ("DriftSchedule", "rate(1 day)"),
         ("AdministratorPrincipalArns", PEOPLE_ADMINISTRATOR),
         // The bucket of a stack is one whose name is not chosen here.
         ("SourceObjectArns", "arn:aws:s3:::*/archives/*"),

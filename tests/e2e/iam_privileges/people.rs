@@ -173,6 +173,15 @@ fn rows(stack: &TestStack) -> Vec<Row> {
             None,
         ),
         (
+            "check for drift",
+            OPERATORS,
+            states(
+                "StartExecution",
+                json!({"stateMachineArn": machine.replacen("-deploy", "-drift", 1), "input": "{}"}),
+            ),
+            None,
+        ),
+        (
             "stop a plan",
             DEPLOYERS,
             states(

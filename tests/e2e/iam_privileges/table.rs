@@ -38,10 +38,13 @@ const RECORD_DEPLOYMENT: &str = "RecordDeploymentRole";
 const REQUEST_APPROVAL: &str = "RequestApprovalRole";
 const APPROVE: &str = "ApproveRole";
 const PUBLISH_REPORT: &str = "PublishReportRole";
+const DETECT_DRIFT: &str = "DetectDriftRole";
 const DEPLOY: &str = "DeployRole";
 const PLAN: &str = "PlanRole";
 const REPOSITORY: &str = "RepositoryRole";
 const DEPLOY_MODULE: &str = "DeployModuleRole";
+const DRIFT: &str = "DriftRole";
+const DRIFT_SCHEDULE: &str = "DriftScheduleRole";
 const END_MACHINE: &str = "EndExecutionMachineRole";
 const UPLOAD: &str = "UploadRole";
 const EXECUTION_ENDED: &str = "ExecutionEndedRole";
@@ -82,15 +85,15 @@ const APPROVALS: Granted = &[
 /// A folder of the work bucket, or one object in it, with the roles that may read, write and delete there.
 type Folder = (&'static str, Granted, Granted, Granted);
 #[rustfmt::skip]
-const FOLDERS: [Folder; 19] = [
+const FOLDERS: [Folder; 20] = [
     ("sources", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
     ("own", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
     ("uploads", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[PLAN_DEPLOYMENT], NOBODY),
     ("fetched", &[PLAN_DEPLOYMENT, FETCH_SOURCES], &[FETCH_SOURCES], NOBODY),
     ("values", &[CHECK_MD5, PLAN_DEPLOYMENT], &[UPDATE_METADATA, END_EXECUTION], &[UPDATE_METADATA]),
     ("values/privileges/dev/_status", &[CHECK_MD5, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[UPDATE_METADATA, RECORD_DEPLOYMENT]),
-    ("deployed", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[UPDATE_METADATA], &[UPDATE_METADATA]),
-    ("deployed/_deployments", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT], &[UPDATE_METADATA, RECORD_DEPLOYMENT], &[UPDATE_METADATA]),
+    ("deployed", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT, DETECT_DRIFT], &[UPDATE_METADATA], &[UPDATE_METADATA]),
+    ("deployed/_deployments", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, DETECT_DRIFT], &[UPDATE_METADATA, RECORD_DEPLOYMENT], &[UPDATE_METADATA]),
     ("callbacks", &[CHECK_STATUS, BUILD_EVENT], &[CHECK_STATUS], &[CHECK_STATUS, END_EXECUTION]),
     ("callbacks/approvals", &[CHECK_STATUS, BUILD_EVENT, ACQUIRE_LOCK, REQUEST_APPROVAL, APPROVE], &[CHECK_STATUS, REQUEST_APPROVAL], &[CHECK_STATUS, END_EXECUTION]),
     ("approvals/privileges/dev/request.json", APPROVALS, &[RECORD_DEPLOYMENT], NOBODY),
@@ -101,6 +104,7 @@ const FOLDERS: [Folder; 19] = [
     ("builds", &[UPDATE_METADATA, BUILD], &[START_BUILD, UPDATE_METADATA, BUILD], NOBODY),
     ("index", &[PUBLISH_REPORT], &[PUBLISH_REPORT], NOBODY),
     ("reports", &[RECORD_DEPLOYMENT, PUBLISH_REPORT], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], NOBODY),
+    ("reports/_drift", &[RECORD_DEPLOYMENT, PUBLISH_REPORT, DETECT_DRIFT], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION, DETECT_DRIFT], NOBODY),
     ("elsewhere", NOBODY, NOBODY, NOBODY),
 ];
 
@@ -372,6 +376,7 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
         REQUEST_APPROVAL,
         APPROVE,
         PUBLISH_REPORT,
+        DETECT_DRIFT,
     ];
     rows.push(row("list the work bucket", list, Call::list(bucket)));
     // The earlier records of a module, for a rollback.
@@ -432,6 +437,7 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             "RequestApprovalFunction" => &[REQUEST_APPROVAL],
             "ApproveFunction" => &[APPROVE],
             "PublishReportFunction" => &[PUBLISH_REPORT],
+            "DetectDriftFunction" => &[DETECT_DRIFT],
             unknown => panic!("say in the table what {unknown} may do"),
         }
     };
@@ -459,7 +465,7 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             LOGS,
             "DescribeLogGroups",
             "",
-            &[DEPLOY_MODULE, DEPLOY, END_MACHINE, PLAN],
+            &[DEPLOY_MODULE, DEPLOY, END_MACHINE, PLAN, DRIFT],
             json!({}),
         ),
     ];
@@ -477,6 +483,7 @@ fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
             // People call approve.
             "BuildEventFunction" | "PublishReportFunction" | "ApproveFunction" => NOBODY,
             "EndExecutionFunction" => &[END_MACHINE],
+            "DetectDriftFunction" => &[DRIFT],
             "AcquireLockFunction" | "EvaluatePolicyFunction" => &[DEPLOY_MODULE, DEPLOY],
             "PlanDeploymentFunction"
             | "FetchSourcesFunction"
@@ -580,8 +587,9 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
         input
     };
     let start = |machine: &str| json!({"stateMachineArn": machine, "input": "{}"});
-    let [ours, deploy, plan, end, others] = ["deploy-module", "deploy", "plan", "end-execution", "other"]
-        .map(|name| fixtures.state_machine.replace("deploy-module", name));
+    let machine = |name: &str| fixtures.state_machine.replace("deploy-module", name);
+    let [ours, deploy, plan, drift] = ["deploy-module", "deploy", "plan", "drift"].map(machine);
+    let [end, others] = ["end-execution", "other"].map(machine);
     // An execution of another state machine.
     let other = json!({"executionArn": fixtures.execution.replace("deploy-module", "end-execution")});
     let other_stop = other.clone();
@@ -612,6 +620,13 @@ fn executions(fixtures: &Fixtures) -> Vec<Row> {
             start(&deploy),
         ),
         ask(STATES, "StartExecution", "of plans", NOBODY, start(&plan)),
+        ask(
+            STATES,
+            "StartExecution",
+            "of checks for drift",
+            &[DRIFT_SCHEDULE],
+            start(&drift),
+        ),
         ask(
             STATES,
             "StartExecution",
@@ -731,7 +746,13 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
     let deploying_role = cdk_role(&fixtures.account, "deploy");
     let deploying = session(deploying_role.as_str());
     vec![
-        ask(SQS, "SendMessage", "", &[BUILD_EVENT, END_MACHINE], message),
+        ask(
+            SQS,
+            "SendMessage",
+            "",
+            &[BUILD_EVENT, END_MACHINE, DRIFT_SCHEDULE],
+            message,
+        ),
         ask(SQS, "ReceiveMessage", "", NOBODY, queue.clone()),
         ask(SQS, "PurgeQueue", "", NOBODY, queue),
         ask(
@@ -764,6 +785,13 @@ fn account(fixtures: &Fixtures) -> Vec<Row> {
             "of a deployment",
             &[RECORD_DEPLOYMENT, END_EXECUTION],
             event_of_type("Seedflow Deployment State Change"),
+        ),
+        ask(
+            EVENTS,
+            "PutEvents",
+            "of drift",
+            &[DETECT_DRIFT],
+            event_of_type("Seedflow Module Drift"),
         ),
         ask(EVENTS, "PutEvents", "of another type", NOBODY, event_of_type("x")),
         // Each event of a request is checked.
@@ -982,6 +1010,26 @@ fn roles_of_modules(fixtures: &Fixtures) -> Vec<Row> {
     ] {
         rows.push(stack(stack_of_module, action, granted, &[]));
     }
+    // A stack of a module has a hyphen in its name.
+    for action in [
+        "DetectStackDrift",
+        "DescribeStackResourceDrifts",
+        "ListStackResources",
+    ] {
+        rows.push(stack(stack_of_module, action, &[DETECT_DRIFT], &[]));
+        rows.push(stack("other", action, NOBODY, &[]));
+    }
+    let detection = [("StackDriftDetectionId", "0f8fad5b-d9cb-469f-a165-70867728950e")];
+    rows.push(Row {
+        answer: Some("ValidationError"),
+        ..form(
+            "cloudformation",
+            "DescribeStackDriftDetectionStatus",
+            "2010-05-15",
+            &[DETECT_DRIFT],
+            &detection,
+        )
+    });
     // Only with the service role, whose ARN the refusal of any other shows.
     for action in ["CreateStack", "UpdateStack"] {
         rows.push(stack(stack_of_module, action, NOBODY, &template));

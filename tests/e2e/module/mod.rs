@@ -11,6 +11,7 @@ mod dead_letters;
 mod decisions;
 mod deliveries;
 mod destroy;
+mod drift;
 mod events;
 mod functions;
 mod hostile_build;
@@ -23,7 +24,7 @@ mod zip_bombs;
 
 use seedflow_e2e::{Finished, Shared, StackOptions};
 
-/// One stack for all; a minute of a build's timeout takes a second. The template's options send mails, forbid
+/// One stack for all; a minute of a build's timeout takes a second. The template's options send mails, check for drift, forbid
 /// builds on the largest machines, and give the roles of builds a path.
 static STACK: Shared = Shared::new(|| {
     let mut options = StackOptions {
@@ -37,7 +38,8 @@ static STACK: Shared = Shared::new(|| {
         "BUILD_GENERAL1_XLARGE".to_owned(),
     );
     let path = ("BuildRolePath".to_owned(), "/builds/".to_owned());
-    options.parameters.extend([email, chat, largest, path]);
+    let schedule = ("DriftSchedule".to_owned(), "rate(1 day)".to_owned());
+    options.parameters.extend([email, chat, largest, path, schedule]);
     options
 });
 

@@ -26,13 +26,15 @@ const BUILDS: &str = "builds";
 const ROLES: &str = "roles";
 /// The role that reads logs for pages.
 const PAGES: &str = "logs";
+/// The role that compares stacks with their templates.
+const DRIFT: &str = "drift";
 /// The role with which CloudFormation deploys the stacks of modules.
 const STACKS: &str = "stacks";
 /// The role with which EventBridge hands over ends of builds.
 const FORWARDS: &str = "events";
 
 /// The roles that functions at home assume, each with these functions' roles.
-const TRUSTED: [(&str, &[&str]); 4] = [
+const TRUSTED: [(&str, &[&str]); 5] = [
     (
         READS,
         &["CheckMd5Role", "PlanDeploymentRole", "UpdateMetadataRole"],
@@ -48,6 +50,7 @@ const TRUSTED: [(&str, &[&str]); 4] = [
     ),
     (ROLES, &["ModuleStackRole"]),
     (PAGES, &["PublishReportRole"]),
+    (DRIFT, &["DetectDriftRole"]),
 ];
 
 const MODULE: &str = "seedflow-module-privileges";
@@ -306,6 +309,10 @@ fn stacks() -> Vec<Row> {
         of("privileges-dev-core-module", "DescribeStacks", &[READS], &[]),
         of("nothyphenated", "DescribeStacks", NOBODY, &[]),
         of("other", "DeleteStack", NOBODY, &[]),
+        of(MODULE, "DetectStackDrift", &[DRIFT], &[]),
+        of(MODULE, "DescribeStackResourceDrifts", &[DRIFT], &[]),
+        of("privileges-dev-core-module", "ListStackResources", &[DRIFT], &[]),
+        of("nothyphenated", "DetectStackDrift", NOBODY, &[]),
         // Only with the service role.
         of(MODULE, "CreateStack", NOBODY, &template),
         of(MODULE, "UpdateStack", NOBODY, &template),

@@ -1,5 +1,7 @@
 //! CloudFormation: the outputs and the events of the stack that a module deploys, and the stack of the module's own role.
 
+mod drift;
+
 use std::collections::BTreeMap;
 
 use aws_sdk_cloudformation::Client;

@@ -8,11 +8,12 @@ use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{ModuleId, ParameterKind};
 use seedflow_core::module::deployed_record;
 use seedflow_core::module::deployed_record::DeployedModule;
+use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::parameters::Parameters;
 use seedflow_core::module::report::Report;
 use seedflow_core::module::rollback::{Goal, MAX_VERSIONS, Search};
 use seedflow_core::module::status::Status;
-use seedflow_core::module::stored_parameters::{EncodedParameter, ModuleParameters};
+use seedflow_core::module::stored_parameters::{EncodedParameter, ModuleParameters, Text};
 use seedflow_core::module::stored_state::{StateNames, StoredState};
 use seedflow_core::module::success::{ParameterWrite, status_write};
 
@@ -97,6 +98,14 @@ impl ModuleStore {
         }
         tracing::info!(state = status.state.as_str(), "recorded");
         Ok(())
+    }
+
+    /// Marks a module as one that is renamed to `to`.
+    pub async fn mark_renamed(&self, module: &ModuleId, to: &ModuleId) -> Result<()> {
+        let text = serde_json::to_string(&ModuleRef::from(to))
+            .map_err(|e| Error::unwritable("the mark of a renamed module", &e))?;
+        let name = module.parameter(ParameterKind::Renamed);
+        self.parameters.put(&name, &Text::of_json(&text)).await
     }
 
     /// Writes the record of what is deployed (decision 24).
@@ -215,10 +224,11 @@ impl ModuleStore {
         Ok(names.state(&found, referenced.as_ref().unwrap_or(&found)))
     }
 
-    /// All parameters of a module, with the metadata and the status that are in S3.
+    /// All parameters of a module, with the values that are in S3.
     pub async fn stored(&self, module: &ModuleId) -> Result<ModuleParameters> {
-        let mut stored = self.parameters.stored(module, &ParameterKind::ALL).await?;
-        for kind in [ParameterKind::Metadata, ParameterKind::Status] {
+        let all = [&ParameterKind::ALL[..], &[ParameterKind::Renamed]].concat();
+        let mut stored = self.parameters.stored(module, &all).await?;
+        for kind in ParameterKind::ALL {
             if let Some(text) = stored.text(kind).map(str::to_owned) {
                 stored.set(kind, spilled_values::resolve(&self.work, text).await?);
             }

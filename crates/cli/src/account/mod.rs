@@ -340,6 +340,13 @@ impl Account {
         deploy.strip_suffix("-deploy").unwrap_or(deploy)
     }
 
+    /// The state machine that checks for drift.
+    #[must_use]
+    pub fn drift_arn(&self) -> String {
+        let deploy = &self.deploy_state_machine_arn;
+        format!("{}-drift", deploy.strip_suffix("-deploy").unwrap_or(deploy))
+    }
+
     /// The execution of a deployment's workflow that an execution of the state machine that plans has started.
     #[must_use]
     pub fn plan_execution(&self, asked: &ExecutionArn) -> ExecutionArn {

@@ -11,6 +11,7 @@ pub mod deploy;
 pub mod destroy;
 pub mod diff;
 pub mod doctor;
+pub mod drift;
 pub mod follow;
 pub mod history;
 pub mod init;

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::reading::{OfProject, parse_target, print_json, print_json_line};
 use crate::account::Account;
+use crate::records::drift::DriftRecords;
 use crate::records::names;
 use crate::records::project::{self, ProjectState};
 use crate::records::target::Target;
@@ -53,9 +54,10 @@ impl Status {
                 None => return self.show_nothing(account, ui),
             },
         };
-        let mut shown = None;
+        let (mut shown, mut drift) = (None, DriftRecords::default());
         loop {
-            let state = self.read(account, &project).await?;
+            drift.refresh(&account.bucket(), &project).await?;
+            let state = self.read(account, &project).await?.with_drift(&drift);
             let text = serde_json::to_string(&state)?;
             if shown.as_ref() != Some(&text) {
                 self.show(&state, shown.is_some(), account, ui)?;

@@ -4,6 +4,7 @@
 //! silence.
 
 pub mod bundles;
+pub mod drift;
 pub mod executions;
 pub mod finding;
 pub mod locks;

@@ -9,12 +9,14 @@ use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_aws::stores::spilled_values;
 use seedflow_core::deployment::state::State as StoredDeployment;
 use seedflow_core::deployment::status::Status as DeploymentStatus;
+use seedflow_core::drift::record::{DriftRecord, DriftState};
 use seedflow_core::ids::{DeploymentId, ModuleId, Name, ParameterKind};
 use seedflow_core::module::refusal::Refusal;
 use seedflow_core::module::status::{State, Status};
 use seedflow_core::storage_layout;
 use serde::Serialize;
 
+use super::drift::DriftRecords;
 use super::target::Target;
 use crate::exit::Wrong;
 
@@ -39,6 +41,33 @@ pub struct ModuleRow {
     /// Its status, as stored.
     #[serde(flatten)]
     pub status: Status,
+    /// What drift detection has found since the module was deployed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drift: Option<DriftOfRow>,
+}
+
+/// The drift of a module, in short.
+#[derive(Debug, Clone, Serialize)]
+pub struct DriftOfRow {
+    /// Whether it has drifted.
+    pub state: DriftState,
+    /// Since when, as far as checks know.
+    pub since: Timestamp,
+    /// When it was checked.
+    pub checked_at: Timestamp,
+    /// What differs, or why that is not known.
+    pub what: String,
+}
+
+impl From<&DriftRecord> for DriftOfRow {
+    fn from(record: &DriftRecord) -> Self {
+        Self {
+            state: record.known.state,
+            since: record.known.since,
+            checked_at: record.checked_at,
+            what: record.line(),
+        }
+    }
 }
 
 /// The statuses of a project.
@@ -107,6 +136,7 @@ impl ProjectState {
         self.modules.extend(modules.into_iter().map(|status| ModuleRow {
             deployment: deployment.deployment.clone(),
             status,
+            drift: None,
         }));
     }
 
@@ -125,6 +155,19 @@ impl ProjectState {
                 && (!failed || went_wrong(row.status.state, row.status.why.refused.as_ref()))
         });
         selected
+    }
+
+    /// The same with what drift detection found.
+    #[must_use]
+    pub fn with_drift(mut self, records: &DriftRecords) -> Self {
+        for row in &mut self.modules {
+            let (deployment, status) = (row.deployment.as_str(), &row.status);
+            let id = ModuleId::parse(self.project.as_str(), deployment, &status.group, &status.module);
+            let record = id.ok().and_then(|id| records.of(&id));
+            let current = record.filter(|record| record.is_current(status.deployed_at));
+            row.drift = current.map(DriftOfRow::from);
+        }
+        self
     }
 
     /// Whether there is nothing in it.

@@ -1,6 +1,7 @@
 //! What people see: tables, words and times.
 
 pub mod build_log;
+pub mod drift;
 pub mod json;
 pub mod moment;
 pub mod report;

@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use seedflow_core::deployment::current::RECOVERED;
 use seedflow_core::deployment::status::Status as DeploymentStatus;
+use seedflow_core::drift::record::DriftState;
 use seedflow_core::module::explanation::Explanation;
 use seedflow_core::module::status::State;
 
 use super::moment::{ago, short};
 use super::state::cell;
 use super::table::Table;
-use crate::records::project::{DeploymentRow, ProjectState, since};
+use crate::records::project::{DeploymentRow, ModuleRow, ProjectState, since};
 
 /// One row for each deployment and each module. `command` makes a command for the stack, of its arguments.
 #[must_use]
@@ -36,10 +37,22 @@ pub fn table(state: &ProjectState, now: Timestamp, command: impl Fn(&[&str]) -> 
             cell(status.state.as_str()),
             ago(since(status.state, status.updated_at, status.deployed_at), now).into(),
             short(status.commit_info.commit()).into(),
-            cause(status.state, &status.why, now).into(),
+            module_note(row, now).into(),
         ]);
     }
     table
+}
+
+/// Why it failed or was refused, and in what it has drifted.
+fn module_note(row: &ModuleRow, now: Timestamp) -> String {
+    let cause = cause(row.status.state, &row.status.why, now);
+    let drifted = row
+        .drift
+        .as_ref()
+        .filter(|drift| drift.state == DriftState::Drifted);
+    let drifted = drifted.map(|drift| format!("drifted {}: {}", ago(drift.since, now), drift.what));
+    let notes = [Some(cause).filter(|cause| !cause.is_empty()), drifted];
+    notes.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// What waits for an approval and how to approve it, or why the deployment failed.
@@ -79,6 +92,7 @@ fn cause(state: State, why: &Explanation, now: Timestamp) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::records::project::DriftOfRow;
     use seedflow_core::ids::Name;
     use serde_json::json;
 
@@ -102,7 +116,13 @@ mod tests {
             status("c", old),
             status("d", json!({})),
         ];
-        let state = ProjectState::of(&Name::parse("project", "p").unwrap(), parameters);
+        let mut state = ProjectState::of(&Name::parse("project", "p").unwrap(), parameters);
+        state.modules[3].drift = Some(DriftOfRow {
+            state: DriftState::Drifted,
+            since: "2026-11-29T11:00:00Z".parse().unwrap(),
+            checked_at: "2026-11-29T12:00:00Z".parse().unwrap(),
+            what: "Queue: VisibilityTimeout".to_owned(),
+        });
         let now: Timestamp = "2026-11-29T13:00:00Z".parse().unwrap();
         let lines = table(&state, now, |_| String::new()).lines(None, |_, text| text.to_owned());
         assert_eq!(
@@ -112,7 +132,7 @@ mod tests {
                 "dev/g/a  failed    1 h ago  01234567  no space left",
                 "dev/g/b  deployed  1 h ago  01234567  refused 1 min ago: no such key",
                 "dev/g/c  failed    1 h ago  01234567  exit status 1",
-                "dev/g/d  deployed  1 h ago  01234567",
+                "dev/g/d  deployed  1 h ago  01234567  drifted 2 h ago: Queue: VisibilityTimeout",
             ]
         );
     }

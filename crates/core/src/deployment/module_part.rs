@@ -53,7 +53,11 @@ impl ModulePart {
         let references = references.filter(|(_, value)| matches!(value, ParameterValue::ModuleMetadata(_)));
         let references: BTreeMap<&str, &ParameterValue> = references.collect();
         let own = Fingerprint::of_digests(digest, deployspec_digest, &own, versions).hash;
-        let content = version_of(json!([own, references]).to_string().as_bytes());
+        let mut content = json!([own, references]);
+        if let (Some(from), Some(parts)) = (&options.renamed_from, content.as_array_mut()) {
+            parts.push(json!(from));
+        }
+        let content = version_of(content.to_string().as_bytes());
         let value = |name: &str| resolved.iter().find(|(other, _)| *other == name);
         let values = references.keys().map(|&name| {
             let value = match value(name) {

@@ -259,6 +259,7 @@ mod tests {
             },
             action,
             moves: false,
+            renamed_from: None,
             reasons: Vec::new(),
             changes: Vec::new(),
             definition: None,

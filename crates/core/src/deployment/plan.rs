@@ -61,6 +61,9 @@ pub struct PlannedModule {
     /// Whether it is in another account or region and is destroyed there first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub moves: bool,
+    /// The name under which it is deployed so far, if it is renamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<ModuleRef>,
     /// The reasons.
     pub reasons: Vec<String>,
     /// The values that change, if it is a plan that is only shown.

@@ -11,55 +11,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::changed_values::Planned;
 use super::module_part::ModulePart;
 use super::order;
 use super::plan::{Item, Plan, PlannedAction, PlannedModule, Wave};
+pub use super::plannable::{PlannableGroup, PlannableModule};
+use super::renames::Renames;
 use super::state::State;
 use crate::deployment::selection::{Forced, Selection};
 use crate::error::{Error, ErrorName, Result};
-use crate::ids::{DeploymentId, ExecutionArn, ModuleId, Name, hyphens};
+use crate::ids::{DeploymentId, ExecutionArn, ModuleId, hyphens};
 use crate::module::change_detection::decide;
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployed_record::DeployedModule;
 use crate::module::destroy;
 use crate::module::destroy::Place;
 use crate::module::fingerprint::{Fingerprint, Versions, VersionsByTarget};
-use crate::module::input::Options;
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::status;
 use crate::target::Target;
-
-/// A group of the repository.
-#[derive(Debug, Clone)]
-pub struct PlannableGroup {
-    /// Its name.
-    pub name: Name,
-    /// How many of its modules run at once; unlimited if `None`.
-    pub concurrency: Option<u32>,
-    /// Its modules.
-    pub modules: Vec<PlannableModule>,
-}
-
-/// A module of the repository.
-#[derive(Debug, Clone)]
-pub struct PlannableModule {
-    /// The module.
-    pub id: ModuleId,
-    /// Its options, with unresolved references to upstream modules.
-    pub options: Options,
-    /// The digest of its bundle.
-    pub digest: String,
-    /// The text of its deployspec; empty if only its digest is known.
-    pub deployspec: Vec<u8>,
-    /// The digest of its deployspec.
-    pub deployspec_digest: String,
-    /// The input of the execution that deploys it.
-    pub input: Value,
-}
 
 /// The inputs of the planner.
 #[derive(Debug)]
@@ -72,6 +45,8 @@ pub struct Planning<'a> {
     pub state: &'a State,
     /// The versions of the parameters that modules refer to, in the Parameter Store of each module's target.
     pub versions: &'a VersionsByTarget,
+    /// The renames, after which the state is given.
+    pub renames: &'a Renames,
     /// The selected modules.
     pub only: &'a Selection,
     /// The maximum number of modules that run at once.
@@ -170,6 +145,7 @@ fn bringing(
         .iter()
         .flat_map(|group| &group.modules)
         .map(|module| ModuleRef::from(&module.id))
+        .chain(planning.renames.kept.iter().cloned())
         .collect();
     let names: Vec<String> = groups.iter().map(|group| group.name.to_string()).collect();
     let deployed = run.deployed_groups();
@@ -309,6 +285,9 @@ impl<'a> Planner<'a> {
             module: ModuleRef::from(&module.id),
             action: decided.action,
             moves: moves && decided.action == PlannedAction::Deploy,
+            renamed_from: self
+                .renamed_from(module)
+                .filter(|_| decided.action == PlannedAction::Deploy),
             reasons: decided.reasons,
             changes: Vec::new(),
             definition: None,
@@ -325,6 +304,10 @@ impl<'a> Planner<'a> {
         pending: &[&ModuleRef],
     ) -> Result<Decided> {
         let (state, id) = (self.planning.state, &module.id);
+        if let Some(why) = self.planning.renames.blocked.get(&ModuleRef::from(id)) {
+            return Err(Error::new(ErrorName::Blocked, why.clone()));
+        }
+        let renamed = self.renamed_from(module).map(|from| status::rename_reason(&from));
         let status = state.status_of(id)?;
         let siblings = state.upstreams(consumed.iter().cloned(), id);
         if let Some(missing) = consumed
@@ -346,7 +329,7 @@ impl<'a> Planner<'a> {
             let from = destroy::moves_from(status.as_ref(), target);
             let move_ =
                 from.map(|from| format!("moves from {from} to {}; destroyed there first", Place(target)));
-            move_.into_iter().chain(reasons).collect()
+            renamed.clone().into_iter().chain(move_).chain(reasons).collect()
         };
         let options = match module.options.clone().resolve(id, &siblings) {
             Ok(options) => options,
@@ -376,6 +359,9 @@ impl<'a> Planner<'a> {
         if decision.changed {
             return Ok(Decided::of(PlannedAction::Deploy, moved(decision.reasons)));
         }
+        if renamed.is_some() {
+            return Ok(Decided::of(PlannedAction::Deploy, moved(Vec::new())));
+        }
         let redeployed: Vec<String> = pending
             .iter()
             .filter(|sibling| {
@@ -391,6 +377,11 @@ impl<'a> Planner<'a> {
         } else {
             Decided::of(PlannedAction::Deploy, redeployed)
         })
+    }
+
+    fn renamed_from(&self, module: &PlannableModule) -> Option<ModuleRef> {
+        let renamed = &self.planning.renames.from;
+        renamed.get(&ModuleRef::from(&module.id)).cloned()
     }
 
     fn name(&self, module: &ModuleId) -> String {
@@ -494,7 +485,14 @@ impl<'a> Planner<'a> {
             .filter(|other| consumes.get(*other).is_some_and(|of| of.contains(module)))
             .map(ToString::to_string)
             .collect();
-        let (action, reason) = if dependents.is_empty() {
+        let stored = self.planning.state.stored(&self.id(module));
+        let renamed_to = stored.renamed_to().filter(|_| !stored.is_refused_only());
+        let (action, reason) = if let Some(to) = renamed_to {
+            (
+                PlannedAction::Blocked,
+                format!("its rename to {to} was interrupted; deploy {to} with its renamedFrom"),
+            )
+        } else if dependents.is_empty() {
             (PlannedAction::Destroy, why.to_owned())
         } else {
             (
@@ -509,6 +507,7 @@ impl<'a> Planner<'a> {
             module: module.clone(),
             action,
             moves: false,
+            renamed_from: None,
             reasons: vec![reason],
             changes: Vec::new(),
             definition: None,
@@ -531,11 +530,13 @@ impl<'a> Planner<'a> {
             .fingerprint(&self.id(module))
             .map(|found| found.consumes);
         let names = names.unwrap_or_default();
-        deployed
-            .iter()
-            .filter(|other| names.contains(&other.to_string()))
-            .cloned()
-            .collect()
+        let is_named = |other: &&ModuleRef| {
+            let status = self.planning.state.status_of(&self.id(other)).ok().flatten();
+            let former = status.map(|status| status.former_names).unwrap_or_default();
+            let mut all = former.iter().chain([*other]);
+            all.any(|name| names.contains(&name.to_string()))
+        };
+        deployed.iter().filter(is_named).cloned().collect()
     }
 
     /// The groups in the order in which they were deployed.

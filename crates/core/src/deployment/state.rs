@@ -22,6 +22,8 @@ use crate::module::stored_parameters::ModuleParameters;
 pub struct State {
     /// Parameters by `{group}-{module}`.
     stored: BTreeMap<String, ModuleParameters>,
+    /// The modules to which others were renamed, by the `{group}-{module}` of these.
+    renamed: BTreeMap<String, ModuleRef>,
     /// The deployment's own status, if it exists and is readable.
     pub status: Option<DeploymentStatus>,
 }
@@ -44,6 +46,9 @@ impl State {
                         .find(|known| known.to_string() == kind)
                     {
                         state.stored.entry(module.to_owned()).or_default().set(kind, text);
+                    } else if kind == ParameterKind::Renamed.to_string() {
+                        let to = serde_json::from_str(&text).ok();
+                        state.renamed.extend(to.map(|to| (module.to_owned(), to)));
                     }
                 }
                 None => {}
@@ -62,10 +67,29 @@ impl State {
     /// The stored parameters of a module.
     #[must_use]
     pub fn stored(&self, module: &ModuleId) -> ModuleParameters {
-        self.stored
-            .get(&module.module_name())
-            .cloned()
-            .unwrap_or_default()
+        let path = module.module_name();
+        let mark = self.renamed.get(&path);
+        ModuleParameters {
+            // Its types have only text keys, so it always serialises.
+            renamed: mark.map(|to| serde_json::to_string(to).unwrap_or_default()),
+            ..self.stored.get(&path).cloned().unwrap_or_default()
+        }
+    }
+
+    /// The state after a module was renamed, for planning what follows.
+    /// Without a status all that is stored under the new name is as it will be.
+    pub fn rename(&mut self, from: &ModuleId, to: &ModuleId, status: Option<&Status>) {
+        let mut moved = self.stored.remove(&from.module_name()).unwrap_or_default();
+        if let Some(status) = status {
+            // Its types have only text keys, so it always serialises.
+            moved.set(
+                ParameterKind::Status,
+                serde_json::to_string(status).unwrap_or_default(),
+            );
+            self.stored.insert(to.module_name(), moved);
+        }
+        self.renamed.remove(&to.module_name());
+        self.renamed.insert(from.module_name(), ModuleRef::from(to));
     }
 
     /// A module's status.

@@ -1,5 +1,5 @@
 //! Events of Seedflow: each state of a module or a deployment that is written is also published on EventBridge's default
-//! bus (decision 29).
+//! bus (decision 29), and so is each change of what drift detection finds (decision 65).
 //!
 //! The functions below derive an event from the status that was written and its context. An event contains only what the
 //! status, the report or the input contain: none of them holds a secret. The fields are a contract with consumers
@@ -9,10 +9,12 @@
 
 mod chat;
 mod deployment;
+mod drift;
 mod envelope;
 mod module;
 
 pub use chat::{ChatNotification, Happened};
 pub use deployment::DeploymentStateChange;
+pub use drift::{DriftedResource, ModuleDrift};
 pub use envelope::{Event, ReportAt, SOURCE, VERSION};
 pub use module::ModuleStateChange;

@@ -11,6 +11,7 @@ use crate::formats::shell_word::quoted;
 use crate::ids::{AwsEnvironment, BuildId, ExecutionArn, ModuleId};
 use crate::module::commit_info::CommitInfo;
 use crate::module::destroy;
+use crate::module::former_names::FormerNames;
 use crate::module::status::{State, Status};
 use crate::module::timeline::Timeline;
 use crate::started_by::StartedBy;
@@ -47,6 +48,9 @@ pub struct ModuleStateChange {
     /// Where the module is; absent at home.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// The names that the module had before it was renamed; absent if it never was.
+    #[serde(default, skip_serializing_if = "FormerNames::is_empty")]
+    pub former_names: FormerNames,
     /// Who started the execution, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_by: Option<StartedBy>,
@@ -126,6 +130,7 @@ impl ModuleStateChange {
             execution: status.execution.clone(),
             part_of: part_of.cloned(),
             target: status.target.clone(),
+            former_names: status.former_names.clone(),
             execution_url: environment
                 .as_ref()
                 .map(|environment| environment.execution_url(&status.execution)),

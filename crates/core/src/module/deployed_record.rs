@@ -16,6 +16,7 @@ use crate::ids::{ExecutionArn, ModuleId};
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
 use crate::module::fingerprint::Fingerprint;
+use crate::module::former_names::FormerNames;
 use crate::module::input::{Action, Options};
 use crate::module::plan::Plan;
 use crate::module::role::ModuleStack;
@@ -61,6 +62,9 @@ pub struct DeployedModule {
     /// The stack of the module's own role, if it has one.
     #[serde(default)]
     pub module_stack: Option<ModuleStack>,
+    /// The names that the module had before it was renamed.
+    #[serde(default, skip_serializing_if = "FormerNames::is_empty")]
+    pub former_names: FormerNames,
 }
 
 /// The locations of a kept bundle.
@@ -91,6 +95,7 @@ impl DeployedModule {
             deployspec: plan.deployspec.clone(),
             fingerprint: plan.fingerprint.clone(),
             module_stack: plan.module_stack.clone(),
+            former_names: plan.former_names.clone(),
         }
     }
 
@@ -167,6 +172,7 @@ impl DeployedModule {
             renews: false,
             keeps: false,
             module_stack: self.module_stack,
+            former_names: self.former_names,
         })
     }
 }

@@ -131,7 +131,7 @@ fn is_removing(status: Option<&Status>) -> bool {
 }
 
 /// Whether a build of a module that was never deployed has run, or may have run.
-fn may_have_left(status: Option<&Status>) -> bool {
+pub(crate) fn may_have_left(status: Option<&Status>) -> bool {
     status.is_some_and(|status| {
         status.attempted || status.build_id.is_some() || status.state == State::InProgress
     })

@@ -27,6 +27,27 @@ pub struct ModuleRef {
 }
 
 impl ModuleRef {
+    /// Parses `{group}/{module}`; `field` is the name of the field in messages.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the field.
+    pub fn parse(field: &str, text: &str) -> Result<Self> {
+        let refused = || {
+            let found = format!("\"{}\"", excerpt(text, 140));
+            Error::field(
+                field,
+                found,
+                "the group and the name of a module, such as network/vpc",
+            )
+        };
+        let (group, module) = text.split_once('/').ok_or_else(refused)?;
+        let name = |text| Name::parse(field, text).map_err(|_| refused());
+        Ok(Self {
+            group: name(group)?,
+            module: name(module)?,
+        })
+    }
+
     /// The module's full id, in the project and deployment of `of`.
     #[must_use]
     pub fn id(&self, of: &ModuleId) -> ModuleId {

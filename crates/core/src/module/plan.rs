@@ -13,12 +13,14 @@ use crate::ids::{ExecutionArn, ModuleId, in_target};
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
 use crate::module::fingerprint::Fingerprint;
+use crate::module::former_names::FormerNames;
 use crate::module::input::{Action, Options};
+use crate::module::metadata_reference::ModuleRef;
 use crate::module::network::Network;
 use crate::module::refusal::Refusal;
 use crate::module::role::{ModuleStack, RoleAndStackName};
 use crate::module::source::Source;
-use crate::module::status::{State, Status};
+use crate::module::status::{State, Status, rename_reason};
 use crate::module::target_settings::TargetSettings;
 use crate::module::workflow_metadata::Key;
 use crate::target::Target;
@@ -35,6 +37,9 @@ pub struct Plan {
     pub action: Action,
     /// The module.
     pub module: ModuleId,
+    /// The names that it had before it was renamed.
+    #[serde(default, skip_serializing_if = "FormerNames::is_empty")]
+    pub former_names: FormerNames,
     /// The bundle, with its version.
     pub source: Source,
     /// The size of the bundle's zip, if it was read for this plan.
@@ -78,6 +83,12 @@ impl Plan {
         self.options.target.as_ref()
     }
 
+    /// The id by which the module's build, stacks and role are named: its first one.
+    #[must_use]
+    pub fn resources(&self) -> ModuleId {
+        self.former_names.of_resources(&self.module)
+    }
+
     /// The CodeBuild project of the build; `default` is that of builds at home that ask for nothing else.
     #[must_use]
     pub fn project(&self, default: &str) -> String {
@@ -95,7 +106,7 @@ impl Plan {
     #[must_use]
     pub fn removes_role(&self, prefix: &str) -> bool {
         // If the module's name is too long for a role's name, the role never existed.
-        let Ok(own) = RoleAndStackName::new(prefix, &self.module) else {
+        let Ok(own) = RoleAndStackName::new(prefix, &self.resources()) else {
             return false;
         };
         if self.module_stack.is_some() {
@@ -153,6 +164,10 @@ pub struct CheckResult {
     pub target: Option<Target>,
     /// Whether the module is deployed elsewhere and destroyed there first. The state machine then checks again.
     pub moves: bool,
+    /// The module from which it is renamed first. The state machine then checks again.
+    pub renames: Option<ModuleRef>,
+    /// The first of the names that the module had, after which its role and stack are named; `None` if it was never renamed.
+    pub first_name: Option<ModuleRef>,
     /// Whether the build uses the module's own role, which has to exist first.
     pub module_stack: bool,
     /// Whether to remove the module's role and stack after the build: it is destroyed, or has no role of its own any
@@ -200,6 +215,18 @@ impl CheckResult {
             target: plan.target().cloned(),
             module_stack: plan.module_stack.is_some(),
             remove_role: plan.removes_role(prefix),
+            first_name: plan.former_names.iter().next().cloned(),
+            ..Self::default()
+        }
+    }
+
+    /// The result for a module that is renamed before anything else.
+    #[must_use]
+    pub fn renaming(from: ModuleRef, default_project: &str) -> Self {
+        Self {
+            reasons: vec![rename_reason(&from)],
+            build_project: default_project.to_owned(),
+            renames: Some(from),
             ..Self::default()
         }
     }

@@ -12,6 +12,8 @@ use crate::error::{Error, ErrorName, Result};
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
 use crate::module::commit_info::CommitInfo;
 use crate::module::explanation::{Explained, Explanation, explained};
+use crate::module::former_names::FormerNames;
+use crate::module::metadata_reference::ModuleRef;
 use crate::module::refusal::Refusal;
 pub use crate::module::state::State;
 use crate::started_by::StartedBy;
@@ -56,6 +58,9 @@ pub struct Status {
     /// Where the module is; at home if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// The names that the module had before it was renamed.
+    #[serde(default, skip_serializing_if = "FormerNames::is_empty")]
+    pub former_names: FormerNames,
     /// Whether deployments that did not succeed may have left resources, for a module that was never deployed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub attempted: bool,
@@ -107,6 +112,7 @@ impl Status {
             build_id: None,
             log_url: None,
             target: before.and_then(|s| s.target.clone()),
+            former_names: before.map(|s| s.former_names.clone()).unwrap_or_default(),
             attempted: before.is_some_and(|s| s.attempted),
             commit_info: CommitInfo::default(),
             reasons: Vec::new(),
@@ -128,6 +134,23 @@ impl Status {
             deployed_at: before.and_then(|s| s.deployed_at),
             reasons: reasons.to_vec(),
             ..Self::new(State::InProgress, before, module, execution, now)
+        }
+    }
+
+    /// The module was renamed, and its deployment under the new name has begun. `from` is its status under the old one.
+    #[must_use]
+    pub fn rename(
+        from: Option<&Self>,
+        old: &ModuleRef,
+        former_names: FormerNames,
+        module: &ModuleId,
+        execution: &ExecutionArn,
+        now: Timestamp,
+    ) -> Self {
+        let reasons = [rename_reason(old)];
+        Self {
+            former_names,
+            ..Self::start(from, module, execution, &reasons, now)
         }
     }
 
@@ -323,6 +346,12 @@ impl Status {
             ),
         ))
     }
+}
+
+/// The reason for which a module is deployed after it was renamed.
+#[must_use]
+pub fn rename_reason(old: &ModuleRef) -> String {
+    format!("renamed from {old}")
 }
 
 explained!(Status);

@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::formats::json_fields::is_too_deep;
 use crate::ids::{DeploymentId, ModuleId, ParameterKind};
 use crate::module::fingerprint::Fingerprint;
+use crate::module::metadata_reference::ModuleRef;
 use crate::module::status::{State, Status};
 use crate::storage_layout;
 
@@ -126,6 +127,8 @@ pub struct ModuleParameters {
     pub outputs: Option<String>,
     /// `…/status`
     pub status: Option<String>,
+    /// `…/renamed`
+    pub renamed: Option<String>,
 }
 
 impl ModuleParameters {
@@ -148,6 +151,7 @@ impl ModuleParameters {
             ParameterKind::Metadata => self.metadata.as_deref(),
             ParameterKind::Outputs => self.outputs.as_deref(),
             ParameterKind::Status => self.status.as_deref(),
+            ParameterKind::Renamed => self.renamed.as_deref(),
         }
     }
 
@@ -158,7 +162,14 @@ impl ModuleParameters {
             ParameterKind::Metadata => self.metadata = Some(text),
             ParameterKind::Outputs => self.outputs = Some(text),
             ParameterKind::Status => self.status = Some(text),
+            ParameterKind::Renamed => self.renamed = Some(text),
         }
+    }
+
+    /// The module to which this one was renamed, or is being renamed.
+    #[must_use]
+    pub fn renamed_to(&self) -> Option<ModuleRef> {
+        serde_json::from_str(self.renamed.as_deref()?).ok()
     }
 
     /// The fingerprint of the last success, if it exists and is readable.
@@ -313,6 +324,7 @@ mod tests {
     fn a_value_edited_by_hand_is_unreadable_and_not_an_error() {
         let module = ModuleId::parse("p", "d", "g", "m").unwrap();
         let stored = ModuleParameters {
+            renamed: None,
             md5: Some("{\"hash\":".into()),
             status: Some("deployed by me".into()),
             metadata: Some("[1]".into()),

@@ -10,7 +10,12 @@ use crate::module::parameters::Parameters;
 use crate::module::stored_parameters::ModuleParameters;
 
 /// The module's own parameters that a check needs.
-const OWN: [ParameterKind; 3] = [ParameterKind::Md5, ParameterKind::Metadata, ParameterKind::Status];
+const OWN: [ParameterKind; 4] = [
+    ParameterKind::Md5,
+    ParameterKind::Metadata,
+    ParameterKind::Status,
+    ParameterKind::Renamed,
+];
 
 /// The state by which a module is checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,6 +124,7 @@ mod tests {
                 "/sf/p/d/g-m/md5",
                 "/sf/p/d/g-m/metadata",
                 "/sf/p/d/g-m/status",
+                "/sf/p/d/g-m/renamed",
                 "/sf/p/d/n-dns/metadata",
                 "/sf/p/d/n-vpc/metadata",
                 "/ami",
@@ -126,7 +132,7 @@ mod tests {
             ]
         );
         // The value of a reference is the user's, even if it looks like one of ours.
-        assert_eq!(names.written_by_us().count(), 5);
+        assert_eq!(names.written_by_us().count(), 6);
         assert!(names.has_references());
         assert!(!StateNames::new(&module, &Parameters::default()).has_references());
 

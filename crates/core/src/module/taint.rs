@@ -55,6 +55,7 @@ pub fn plan(
         target_settings: None,
         deployspec: record.deployspec,
         module_stack: record.module_stack,
+        former_names: record.former_names,
         fingerprint: Fingerprint {
             tainted_at: fingerprint.tainted_at.or(Some(now)),
             ..fingerprint

@@ -11,6 +11,7 @@ use crate::error::{Error, Result, excerpt};
 use crate::formats::json_fields::describe;
 use crate::ids::DeploymentId;
 use crate::ids::{ExecutionArn, ModuleId, Name};
+use crate::module::former_names::FormerNames;
 
 /// The states that pages show.
 const SHOWN: [&str; 8] = [
@@ -58,6 +59,8 @@ pub struct ExecutionState {
     pub why: Option<String>,
     /// Why it failed or was refused.
     pub cause: Option<String>,
+    /// The names that a module had before it was renamed.
+    pub former_names: FormerNames,
     /// All modules that failed in a deployment, `group/module`; empty if not all are known.
     pub failed: Vec<String>,
     /// The commit.
@@ -116,6 +119,7 @@ impl ExecutionState {
             part_of,
             why: text("error").or_else(|| reasons(detail)),
             cause: text("cause"),
+            former_names: former_names(detail),
             failed: failed(detail),
             commit: text("commit"),
             author: text("author"),
@@ -186,6 +190,12 @@ fn key(needed: &Needed, detail: &Value) -> Result<IndexKey> {
             deployment: Name::parse("deployment", &needed.deployment)?,
         }),
     })
+}
+
+/// The former names of a module; none if they can't be parsed.
+fn former_names(detail: &Value) -> FormerNames {
+    let names = detail.get("former_names").cloned().unwrap_or_default();
+    serde_json::from_value(names).unwrap_or_default()
 }
 
 /// The modules that failed, unless there were more than an event names.

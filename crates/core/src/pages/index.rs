@@ -14,7 +14,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::execution_event::{ExecutionState, IndexKey};
-pub use super::index_entry::{Around, Entry, IndexedExecution};
+pub use super::index_entry::{Around, Drifted, Entry, IndexedExecution};
+use crate::drift::record::{DriftRecord, DriftState};
 use crate::ids::{DeploymentId, ExecutionArn, ModuleId, Name};
 use crate::storage_layout;
 
@@ -41,6 +42,13 @@ impl Index {
     /// The index after an execution has reached a state.
     #[must_use]
     pub fn with(mut self, reached: &ExecutionState) -> Self {
+        if let IndexKey::Module(id) = &reached.key {
+            // It has its own entry now, and nothing is deployed under these.
+            let former = reached.former_names.iter().map(|former| name_of(&former.id(id)));
+            for gone in former.filter(|gone| *gone != name_of(id)) {
+                self.modules.remove(&gone);
+            }
+        }
         let (entries, name) = match &reached.key {
             IndexKey::Module(id) => (&mut self.modules, name_of(id)),
             IndexKey::Deployment(id) => (&mut self.deployments, id.deployment.to_string()),
@@ -54,6 +62,32 @@ impl Index {
         }
         purge(entries);
         self
+    }
+
+    /// The index after a check for drift. A module that it doesn't know is left out.
+    #[must_use]
+    pub fn with_drift(mut self, record: &DriftRecord) -> Self {
+        if let Some(entry) = self.modules.get_mut(&name_of(&record.module)) {
+            entry.drift = (record.known.state == DriftState::Drifted).then(|| Drifted {
+                at: record.checked_at,
+                what: record.line(),
+            });
+        }
+        self
+    }
+
+    /// The execution of a module's newest page, and the pages around it.
+    #[must_use]
+    pub fn newest_page(&self, id: &ModuleId) -> Option<(ExecutionArn, Around)> {
+        let name = name_of(id);
+        let entry = self.modules.get(&name)?;
+        let run = entry.newest_page()?;
+        let execution = ExecutionArn::new(run.execution.as_str());
+        let around = entry.around(&id.project, &name, &execution, None);
+        let part_of = run.part_of.as_deref().map(ExecutionArn::new);
+        let deployment =
+            part_of.and_then(|whole| storage_layout::page_of(&id.project, id.deployment.as_str(), &whole));
+        Some((execution, Around { deployment, ..around }))
     }
 
     /// The pages around that of a module's execution, which has reached its state.

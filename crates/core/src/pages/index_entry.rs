@@ -22,6 +22,18 @@ pub struct Entry {
     /// The newest request that was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<IndexedExecution>,
+    /// In what a module has drifted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drifted>,
+}
+
+/// In what a module has drifted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drifted {
+    /// When it was found.
+    pub at: Timestamp,
+    /// What differs.
+    pub what: String,
 }
 
 /// The executions around the one on a page, as far as the index knew them when the page was written.
@@ -168,6 +180,16 @@ impl Entry {
         storage_layout::page_of(project, name, &execution)
     }
 
+    /// In what it has drifted, unless it was deployed or destroyed since that was found.
+    #[must_use]
+    pub fn drifted(&self) -> Option<&Drifted> {
+        let replaces = |run: &&IndexedExecution| run.state == "SUCCEEDED" || run.destroyed();
+        let deployed = self.runs.iter().find(replaces).map(|run| run.at);
+        self.drift
+            .as_ref()
+            .filter(|drift| deployed.is_none_or(|deployed| deployed < drift.at))
+    }
+
     pub(super) fn is_gone(&self) -> bool {
         self.newest().is_some_and(IndexedExecution::destroyed)
     }
@@ -225,12 +247,14 @@ impl Entry {
             position == 1 || run.worked()
         });
         self.runs.truncate(TREND);
-        let mut position = 0;
-        for run in &mut self.runs {
-            position += 1;
-            if position > 1 {
-                *run = run.clone().short();
-            }
+        // The newest page may be written again, when the module has drifted, and then needs its way up.
+        let page = self.runs.iter().position(|run| run.page);
+        for (position, run) in self.runs.iter_mut().enumerate().skip(1) {
+            let part_of = run.part_of.take().filter(|_| page == Some(position));
+            *run = IndexedExecution {
+                part_of,
+                ..run.clone().short()
+            };
         }
     }
 

@@ -21,7 +21,7 @@ const HEIGHT: usize = 20;
 /// The filters: the id of each, which style.css knows, its text, and the classes of the states that it shows.
 const FILTERS: [(&str, &str, &[&str]); 6] = [
     ("all", "All", &["bad", "warn", "refused", "busy", "good", "calm"]),
-    ("trouble", "Failed or aborted", &["bad", "warn"]),
+    ("trouble", "Failed, aborted or drifted", &["bad", "warn"]),
     ("refused", "Refused", &["refused"]),
     ("busy", "In progress", &["busy"]),
     ("good", "Succeeded", &["good"]),
@@ -178,13 +178,19 @@ impl<'a> Row<'a> {
     /// The classes of its states, by which it is filtered.
     fn classes(&self) -> Vec<&'static str> {
         let refused = self.refusal.map(|refusal| state::class(&refusal.state));
-        [state::class(self.state())].into_iter().chain(refused).collect()
+        let drifted = self.entry.drifted().map(|_| state::class("DRIFTED"));
+        let all = [state::class(self.state())].into_iter();
+        all.chain(refused).chain(drifted).collect()
     }
 
     /// Why it failed or was refused, or else why it ran.
     fn why(&self) -> Markup {
         match (self.refusal, self.recovered) {
             (Some(refusal), _) => why(refusal),
+            (None, false) if state::rank(&self.run.state) > 1 && self.entry.drifted().is_some() => {
+                let what = self.entry.drifted().map(|drift| drift.what.as_str());
+                html! { "Drifted: " (untrusted(what)) }
+            }
             (None, true) => {
                 html! { "Its failed modules have succeeded since: " (self.run.failed.join(", ")) }
             }
@@ -194,7 +200,9 @@ impl<'a> Row<'a> {
 
     fn rank(&self) -> u8 {
         let refused = self.refusal.map(|refusal| state::rank(&refusal.state));
-        state::rank(self.state()).min(refused.unwrap_or(u8::MAX))
+        let drifted = self.entry.drifted().map(|_| state::rank("DRIFTED"));
+        let others = refused.into_iter().chain(drifted);
+        others.fold(state::rank(self.state()), u8::min)
     }
 }
 
@@ -282,6 +290,7 @@ impl Table<'_> {
 
     fn states(&self, row: &Row<'_>) -> Markup {
         let refusal = row.refusal.filter(|_| row.run.state != "REFUSED");
+        let drift = row.entry.drifted();
         html! {
             (state::badge(row.state()))
             @if let Some(refusal) = refusal {
@@ -291,6 +300,7 @@ impl Table<'_> {
                     None => (state::badge(&refusal.state)),
                 }
             }
+            @if let Some(drift) = drift { " " span title=(drift.what) { (state::badge("DRIFTED")) } }
         }
     }
 

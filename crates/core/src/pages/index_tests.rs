@@ -29,6 +29,7 @@ fn ended(module: usize, at: i64, state: &str) -> ExecutionState {
         has_report: state != "UNCHANGED" && state != RUNNING,
         part_of: Some(ExecutionArn::new("arn:aws:states:r:1:execution:d:whole")),
         cause: None,
+        former_names: Default::default(),
         failed: Vec::new(),
         repository: None,
         why: Some(format!("because of {at} </script><b>&")),
@@ -46,6 +47,40 @@ fn all<'a>(events: impl IntoIterator<Item = &'a ExecutionState>) -> Index {
 
 fn state_of(index: &Index) -> &str {
     &index.modules["d/g/m0"].newest().unwrap().state
+}
+
+#[test]
+fn a_renamed_module_takes_the_place_of_its_former_names() {
+    let id = |name: &str| ModuleId::parse("p", "d", "g", name).unwrap();
+    let former = |names: &[&str]| {
+        let names: Vec<_> = names
+            .iter()
+            .map(|name| serde_json::json!({"group": "g", "module": name}))
+            .collect();
+        serde_json::from_value(serde_json::json!(names)).unwrap()
+    };
+    let renamed = ExecutionState {
+        key: IndexKey::Module(id("new")),
+        former_names: former(&["m0", "m1"]),
+        ..ended(9, 20, "SUCCEEDED")
+    };
+    let index = all([
+        &ended(0, 1, "SUCCEEDED"),
+        &ended(1, 2, "SUCCEEDED"),
+        &ended(2, 3, "SUCCEEDED"),
+        &renamed,
+    ]);
+    let names: Vec<&String> = index.modules.keys().collect();
+    assert_eq!(names, ["d/g/m2", "d/g/new"]);
+    // It got a former name back.
+    let back = ExecutionState {
+        key: IndexKey::Module(id("m0")),
+        former_names: former(&["m0", "m1", "new"]),
+        ..ended(9, 30, "SUCCEEDED")
+    };
+    let index = index.with(&back);
+    let names: Vec<&String> = index.modules.keys().collect();
+    assert_eq!(names, ["d/g/m0", "d/g/m2"]);
 }
 
 #[test]

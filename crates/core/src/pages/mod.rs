@@ -14,6 +14,8 @@ mod advice;
 mod components;
 pub mod deployment_page;
 mod deployment_rows;
+pub mod drift_event;
+mod drift_section;
 pub mod execution_event;
 pub mod format;
 pub mod index;

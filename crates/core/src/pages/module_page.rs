@@ -11,8 +11,9 @@ use super::components::{
 use super::index::Around;
 use super::layout::{Page, console_link};
 use super::report_view::Module;
-use super::{PageContext, advice, format, link, state, timeline};
+use super::{PageContext, advice, drift_section, format, link, state, timeline};
 use crate::console::LogUrl;
+use crate::drift::record::DriftRecord;
 use crate::ids::{BuildId, ExecutionArn, ModuleId};
 use crate::module::cause::{FailedCommand, failed_command};
 use crate::module::fingerprint::Fingerprint;
@@ -33,7 +34,7 @@ pub enum Log {
     Unreadable(String),
 }
 
-/// Renders the page of the report stored at `key`.
+/// Renders the page of the report stored at `key`, with the drift that was found since.
 #[must_use]
 pub fn render(
     context: &PageContext<'_>,
@@ -42,6 +43,7 @@ pub fn render(
     report: &Module,
     log: &Log,
     around: &Around,
+    drift: Option<&DriftRecord>,
 ) -> String {
     let title = format!("{} · {id}", state::word(&report.status.state));
     let page = page_key(key).unwrap_or_default();
@@ -50,6 +52,7 @@ pub fn render(
         (failure(&report.status, report.quotes_build()))
         (advice::section(&advice(id, report)))
         (output(log))
+        (drift_section::section(context, drift))
         (changes(report))
         (timeline::table(report))
         (parameters(report))

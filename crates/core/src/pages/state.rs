@@ -34,6 +34,9 @@ fn look(state: &str) -> Look {
         "WAITING" => ("calm", "○", "Waiting"),
         "IN_PROGRESS" => ("busy", "…", "In progress"),
         "REFUSED" => ("refused", "⊘", "Refused"),
+        "IN_SYNC" => ("good", "✓", "In sync"),
+        "DRIFTED" => ("warn", "≠", "Drifted"),
+        "NOT_KNOWN" => ("calm", "?", "Not known"),
         other => ("calm", "?", other),
     };
     Look {

@@ -2,6 +2,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::drift::record::DriftRecord;
 use crate::ids::DeploymentId;
 use crate::ids::{ModuleId, Name};
 use crate::pages::deployment_page::{Known, Reports};
@@ -66,6 +67,46 @@ fn assert_inert(page: &str) {
     assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;"), "{page}");
 }
 
+/// What was found in a module whose stack and resources have this name.
+fn drifted(name: &str) -> DriftRecord {
+    serde_json::from_value(json!({
+        "project": "p", "deployment": "d", "group": "g", "module": "m", "state": "DRIFTED",
+        "since": "2026-01-01T00:00:30Z", "deployed_by": "e", "checked_at": "2026-01-02T00:00:00Z", "execution": "x",
+        "reason": name, "stacks": [{"stack": name, "state": "DRIFTED", "left_out": 2, "resources": [
+            {"logical_id": name, "physical_id": name, "resource_type": name, "state": "MODIFIED", "left_out": 3,
+                "properties": [{"path": name, "difference": name, "expected": "30", "actual": name}]},
+            {"logical_id": "Gone", "physical_id": name, "resource_type": name, "state": "DELETED"},
+        ]}],
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_page_shows_what_differs_in_the_module_s_stacks() {
+    let environment = environment();
+    let id = ModuleId::parse("p", "d", "g", "m").unwrap();
+    let report = serde_json::from_value(module_report()).unwrap();
+    let page = module_page::render(
+        &context(&environment),
+        &id,
+        "reports/p/d/g/m/e.json",
+        &report,
+        &Log::None,
+        &Around::default(),
+        Some(&drifted("Queue")),
+    );
+    for part in [
+        "Drift <span class=\"badge warn\">",
+        "<bdi>30</bdi>",
+        "deleted</td>",
+        "and 3 more properties",
+        "and 2 more resources of",
+        "Not all of it could be compared",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+}
+
 #[test]
 fn nothing_of_a_report_becomes_html_or_a_link() {
     let environment = environment();
@@ -79,6 +120,7 @@ fn nothing_of_a_report_becomes_html_or_a_link() {
         &report,
         &log,
         &Around::default(),
+        Some(&drifted(HOSTILE)),
     ));
     let id = DeploymentId {
         project: id.project,
@@ -134,6 +176,7 @@ fn what_a_module_printed_is_marked_as_the_module_s() {
             &report,
             &log,
             &Around::default(),
+            None,
         )
     };
     let built = page(with(json!({"status": "FAILED"})));
@@ -189,6 +232,7 @@ fn the_next_execution_can_be_reached_from_a_page_that_was_written_before_it() {
                 next: next.map(str::to_owned),
                 ..Around::default()
             },
+            None,
         )
     };
     let newest = page(None);
@@ -350,6 +394,7 @@ fn failed_module(status: Value) -> String {
         &report,
         &log,
         &Around::default(),
+        None,
     )
 }
 

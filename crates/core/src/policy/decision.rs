@@ -135,6 +135,34 @@ impl StoredPolicy {
     }
 }
 
+impl StoredPolicy {
+    /// What a rename breaks: a protected module may not get a name under which anybody can destroy it. `from` is the old
+    /// name.
+    #[must_use]
+    pub fn unprotected_by(&self, from: &ModuleRef, to: &ModuleRef) -> Option<String> {
+        let protect = &self.policy.as_ref().ok()?.protect;
+        if protect.iter().any(|pattern| pattern.covers(to)) {
+            return None;
+        }
+        let (i, pattern) = protect
+            .iter()
+            .enumerate()
+            .find(|(_, pattern)| pattern.covers(from))?;
+        Some(format!(
+            "protect[{i}]: expected {pattern} to stay protected, found {from} to be renamed to {to}, which no pattern covers"
+        ))
+    }
+
+    /// Refuses a rename that takes a module out of its protection.
+    ///
+    /// # Errors
+    /// `DeniedByPolicy`.
+    pub fn refuse_rename(&self, from: &ModuleRef, to: &ModuleRef) -> Result<()> {
+        let broken: Vec<String> = self.unprotected_by(from, to).into_iter().collect();
+        denied(&self.deployment.policy_key(), &self.version, &broken)
+    }
+}
+
 impl ApprovalRule {
     /// The rule of a deployment's policy; that of a deployment without one is the default.
     #[must_use]
@@ -218,6 +246,24 @@ mod tests {
 
     const FRIDAY: &str = "2026-12-04T16:30:00Z";
     const TUESDAY: &str = "2026-12-08T16:30:00Z";
+
+    #[test]
+    fn a_protected_module_is_renamed_only_to_a_name_that_is_protected_too() {
+        let text = json!({"protect": ["network/vpc", "data/*"]}).to_string();
+        let policy = StoredPolicy::of(&deployment(), text.as_bytes());
+        let refused = |from: &str, to: &str| policy.refuse_rename(&module(from), &module(to));
+        let error = refused("data/store", "tmp/store").unwrap_err();
+        assert_eq!(error.name, ErrorName::DeniedByPolicy);
+        assert!(
+            error.message.contains(
+                "protect[1]: expected data/* to stay protected, found data/store to be renamed to tmp/store"
+            ),
+            "{error}"
+        );
+        assert_eq!(refused("data/store", "data/bucket"), Ok(()));
+        assert_eq!(refused("data/store", "network/vpc"), Ok(()));
+        assert_eq!(refused("tmp/a", "tmp/b"), Ok(()));
+    }
 
     #[test]
     fn a_protected_module_is_deployed_and_never_destroyed() {

@@ -12,6 +12,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
+use crate::drift::record::DriftState;
 use crate::module::status::State;
 use crate::module::timeline::Timeline;
 use crate::telemetry::log_context::LogContext;
@@ -101,6 +102,12 @@ metrics! {
     EventsNotSent: "Count",
     /// Events of builds that came from another account or region than their build.
     EventsDropped: "Count",
+    /// A module was checked for drift, and has drifted.
+    ModulesDrifted: "Count",
+    /// A module was checked for drift, and is in sync.
+    ModulesInSync: "Count",
+    /// A module could not be checked for drift, or not all of it.
+    ModulesNotCompared: "Count",
 }
 
 impl Metric {
@@ -115,6 +122,16 @@ impl Metric {
             State::Destroyed => Some(Self::ModulesDestroyed),
             State::Refused => Some(Self::ModulesRefused),
             State::InProgress | State::WaitingForApproval | State::Unknown => None,
+        }
+    }
+
+    /// The count of modules of which a check for drift found this.
+    #[must_use]
+    pub const fn of_drift(state: DriftState) -> Self {
+        match state {
+            DriftState::Drifted => Self::ModulesDrifted,
+            DriftState::InSync => Self::ModulesInSync,
+            DriftState::Unknown => Self::ModulesNotCompared,
         }
     }
 

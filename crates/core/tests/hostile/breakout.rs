@@ -118,6 +118,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
             generic_variables: said.generic,
         },
         module_stack: None,
+        former_names: Default::default(),
         renews: false,
         keeps: false,
         previous_status: None,

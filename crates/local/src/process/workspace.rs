@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 /// The functions of the workflow: each is a package, and a binary of the same name.
-pub const FUNCTIONS: [&str; 15] = [
+pub const FUNCTIONS: [&str; 16] = [
     "acquire-lock",
     "check-md5",
     "module-stack",
@@ -23,6 +23,7 @@ pub const FUNCTIONS: [&str; 15] = [
     "request-approval",
     "approve",
     "publish-report",
+    "detect-drift",
 ];
 
 /// The root of the checkout that this program was built from.

@@ -70,7 +70,16 @@ pub async fn deploy(
         .arg("--template-file")
         .arg(deployment.template)
         .arg("--parameter-overrides");
-    command.args(parameters.iter().map(|(name, value)| format!("{name}={value}")));
+    // sam ends a value at its first space, unless it is quoted.
+    let quoted = |value: &String| match value.contains(' ') {
+        true => format!("\"{value}\""),
+        false => value.clone(),
+    };
+    command.args(
+        parameters
+            .iter()
+            .map(|(name, value)| format!("{name}={}", quoted(value))),
+    );
     command.current_dir(folders.template()).env_clear();
     command
         .envs(environment::base(folders, bin)?)

@@ -29,6 +29,7 @@ type Number = (usize, usize);
 /// `complete` says whether these are all groups of the manifest.
 pub(super) fn check(groups: &[Group], complete: bool, problems: &mut Diagnostics) {
     refuse_doubles(groups, problems);
+    refuse_former_names(groups, problems);
     let graph = Graph::of(groups, complete);
     for (g, group) in groups.iter().enumerate() {
         for (m, module) in group.modules.iter().enumerate() {
@@ -63,6 +64,40 @@ fn refuse_doubles(groups: &[Group], problems: &mut Diagnostics) {
             )
         };
         problems.error(&module.at, message);
+    }
+}
+
+/// Refuses former names that can't be those of a renamed module: another module has the name now, or had it, too.
+fn refuse_former_names(groups: &[Group], problems: &mut Diagnostics) {
+    let paths: HashMap<String, String> = groups
+        .iter()
+        .flat_map(|group| {
+            group
+                .modules
+                .iter()
+                .map(move |module| (&group.name, &module.name))
+        })
+        .map(|(group, module)| (format!("{group}-{module}"), format!("{group}/{module}")))
+        .collect();
+    let mut former: HashMap<String, &Location> = HashMap::new();
+    for module in groups.iter().flat_map(|group| &group.modules) {
+        let Some((from, at)) = &module.renamed_from else {
+            continue;
+        };
+        let path = format!("{}-{}", from.group, from.module);
+        if let Some(now) = paths.get(&path) {
+            problems.found(
+                at,
+                format!("\"{from}\", a name that the module {now} of this manifest has"),
+                "the name that the module itself had before; take the other module out, or leave out renamedFrom",
+            );
+        } else if let Some(other) = former.insert(path, at) {
+            let other = other.file_and_line();
+            problems.error(
+                at,
+                format!("{from} is the former name of two modules, here and in {other}; one of them is another module"),
+            );
+        }
     }
 }
 

@@ -568,6 +568,7 @@ impl Names {
                 build: draft.build,
                 redeploy_with_dependencies: force,
                 target: draft.target,
+                renamed_from: draft.renamed_from.map(|(from, _)| from),
                 ..Options::of_stack(stack)
             },
             parameters: draft.written_parameters,

@@ -211,6 +211,12 @@ impl Module {
         set("parameters", json!(self.parameters), json!({}));
         set("build", json!(self.build), json!({}));
         set("target", json!(self.options.target), Value::Null);
+        let renamed_from = self.options.renamed_from.as_ref();
+        set(
+            "renamed_from",
+            json!(renamed_from.map(ToString::to_string)),
+            Value::Null,
+        );
         set("force_update", json!(force), json!(false));
         set(
             "redeploy_with_dependencies",

@@ -21,6 +21,7 @@ use crate::ids::{AwsEnvironment, Name};
 use crate::module::build_settings::BuildSettings;
 use crate::module::codebuild::buildspec::is_arm_image;
 use crate::module::maximum::Maxima;
+use crate::module::metadata_reference::ModuleRef;
 use crate::module::parameters::Parameters;
 use crate::module::source::normal_path;
 use crate::target::Target;
@@ -30,6 +31,8 @@ use crate::target::Target;
 pub(super) struct Draft {
     pub at: Location,
     pub name: Name,
+    /// The name that it had before, with its place.
+    pub renamed_from: Option<(ModuleRef, Location)>,
     pub folder: SourcePath,
     pub data_files: Vec<SourcePath>,
     /// The parameters as an execution's input has them.
@@ -82,6 +85,7 @@ impl Reader<'_> {
         );
         let parameters = fields.take("parameters", problems);
         let data_files = fields.take("dataFiles", problems);
+        let former = fields.take("renamedFrom", problems);
         let build = BuildChoice::read(&mut fields, problems);
         fields.ignored(&INTERNAL, problems);
         fields.finish(problems);
@@ -118,8 +122,10 @@ impl Reader<'_> {
             maxima,
             problems,
         );
+        let renamed_from = former.and_then(|part| former_name(&part, problems));
         Some(Draft {
             name: name?,
+            renamed_from,
             // Without a folder there is an error, so this draft only shows that the module exists.
             folder: folder.unwrap_or_else(|| SourcePath::own("")),
             data_files,
@@ -298,6 +304,22 @@ const INTERNAL: [&str; 5] = [
     "deploySpec",
     "commitHash",
 ];
+
+/// The former name of a module.
+fn former_name(part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<(ModuleRef, Location)> {
+    let text = part.text(problems)?;
+    match ModuleRef::parse("renamedFrom", &text) {
+        Ok(name) => Some((name, part.at.clone())),
+        Err(_) => {
+            problems.found(
+                &part.at,
+                quoted(&text),
+                "the group and the name that the module had before, such as network/vpc",
+            );
+            None
+        }
+    }
+}
 
 pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", excerpt(&without_credentials(text), 120))

@@ -745,6 +745,31 @@ fn a_long_circle_is_cut() {
 }
 
 #[test]
+fn a_former_name_is_that_of_no_other_module() {
+    let manifest = |modules: &str| format!("name: d\ngroups:\n- name: g\n  modules:\n{modules}");
+    let read = read_manifest(&manifest("  - {name: a, path: modules/a, renamedFrom: old/a}\n")).unwrap();
+    let input = read.groups[0].modules[0].input("digest", false);
+    assert_eq!(input["renamed_from"], "old/a");
+    let never = read_manifest(&manifest("  - {name: a, path: modules/a}\n")).unwrap();
+    assert_eq!(
+        never.groups[0].modules[0].input("digest", false)["renamed_from"],
+        Value::Null
+    );
+    let problems = problems(read_manifest(&manifest(
+        "  - {name: a, path: modules/a, renamedFrom: g/b}\n  - {name: b, path: modules/b, renamedFrom: old}\n  - {name: c, path: modules/c, renamedFrom: g/c}\n  - {name: d, path: modules/a, renamedFrom: old/x-y}\n  - {name: e, path: modules/a, renamedFrom: old-x/y}\n",
+    )));
+    let expected = [
+        "deployment.yaml:5: groups[0].modules[0].renamedFrom: expected the name that the module itself had before, found \"g/b\", a name that the module g/b of this manifest has; take the other module out, or leave out renamedFrom",
+        "deployment.yaml:6: groups[0].modules[1].renamedFrom: expected the group and the name that the module had before, such as network/vpc, found \"old\"",
+        "deployment.yaml:7: groups[0].modules[2].renamedFrom: expected the name that the module itself had before, found \"g/c\", a name that the module g/c of this manifest has; take the other module out, or leave out renamedFrom",
+        "deployment.yaml:9: groups[0].modules[4].renamedFrom: old-x/y is the former name of two modules, here and in deployment.yaml:8; one of them is another module",
+    ];
+    let mut sorted = problems.clone();
+    sorted.sort();
+    assert_eq!(sorted, expected);
+}
+
+#[test]
 fn what_would_meet_is_refused() {
     let manifest = "name: d\ngroups:\n- name: a\n  modules:\n  - {name: b-c, path: modules/a}\n  - {name: x, path: modules/a}\n  - {name: x, path: modules/b}\n- name: a-b\n  modules:\n  - {name: c, path: modules/b}\n- name: a\n  modules:\n  - {name: y, path: modules/a}\n";
     let problems = problems(read_manifest(manifest));

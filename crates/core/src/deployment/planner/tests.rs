@@ -1,9 +1,10 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::error::says;
-use crate::ids::ParameterKind;
+use crate::ids::{Name, ParameterKind};
 use crate::module::fingerprint::deployspec_digest;
-use crate::module::input::Limits;
+use crate::module::input::{Limits, Options};
+use serde_json::Value;
 
 /// The manifest of a test: groups of modules. Each module has the upstream modules whose `Value` it consumes (or a
 /// literal value, without a slash), and its files.
@@ -131,23 +132,28 @@ fn request(only: &[&str], force: &[&str]) -> (Selection, Forced) {
 }
 
 fn plan(manifest: &Manifest<'_>, stored: &BTreeMap<String, String>, asked: &Asked<'_>) -> (Plan, Vec<Wave>) {
-    let state = State::of(&deployment(), stored.clone());
+    plan_of(groups(manifest, asked.redeploy), stored, asked)
+}
+
+fn plan_of(
+    mut groups: Vec<PlannableGroup>,
+    stored: &BTreeMap<String, String>,
+    asked: &Asked<'_>,
+) -> (Plan, Vec<Wave>) {
+    let mut state = State::of(&deployment(), stored.clone());
     let (only, force) = request(asked.only, asked.force);
     let execution = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:run");
+    let renames = Renames::apply(&mut groups, &mut state, &only, &execution);
     let planning = Planning {
         deployment: &deployment(),
         execution: &execution,
         state: &state,
+        renames: &renames,
         versions: &VersionsByTarget::new(),
         only: &only,
         concurrency: 40,
     };
-    deploying(
-        &planning,
-        &groups(manifest, asked.redeploy),
-        &force,
-        CommitInfo::default(),
-    )
+    deploying(&planning, &groups, &force, CommitInfo::default())
 }
 
 fn destroy(stored: &BTreeMap<String, String>, only: &[&str]) -> (Plan, Vec<Wave>) {
@@ -158,6 +164,7 @@ fn destroy(stored: &BTreeMap<String, String>, only: &[&str]) -> (Plan, Vec<Wave>
         deployment: &deployment(),
         execution: &execution,
         state: &state,
+        renames: &Renames::default(),
         versions: &VersionsByTarget::new(),
         only: &only,
         concurrency: 40,
@@ -522,6 +529,7 @@ fn a_wave_is_as_wide_as_its_group_says_and_no_wider_than_the_maximum() {
             deployment: &deployment(),
             execution: &execution,
             state: &State::of(&deployment(), []),
+            renames: &Renames::default(),
             versions: &VersionsByTarget::new(),
             only: &only,
             concurrency: most,
@@ -599,4 +607,167 @@ fn a_module_that_moves_says_so_and_counts_as_destroyed_for_a_policy() {
     );
     // Its consumers follow.
     assert_eq!(planned("data/store").unless, ["net/vpc"]);
+}
+
+/// The groups of a manifest in which modules were renamed: each new name with its old one.
+fn renamed(manifest: &Manifest<'_>, former: &[(&str, &str)]) -> Vec<PlannableGroup> {
+    let mut groups = groups(manifest, false);
+    for module in groups.iter_mut().flat_map(|group| &mut group.modules) {
+        let name = ModuleRef::from(&module.id).to_string();
+        let from = former.iter().find(|(to, _)| *to == name);
+        module.options.renamed_from = from.map(|(_, from)| ModuleRef::parse("renamed_from", from).unwrap());
+    }
+    groups
+}
+
+/// [`THREE`] after net/vpc became core/network.
+const RENAMED: &Manifest<'_> = &[
+    ("core", &[("network", &[], "1")]),
+    ("net", &[("dns", &[], "1")]),
+    ("data", &[("store", &["core/network"], "1")]),
+    ("apps", &[("web", &["data/store"], "1"), ("job", &[], "1")]),
+];
+const FORMER: &[(&str, &str)] = &[("core/network", "net/vpc")];
+
+#[test]
+fn a_renamed_module_is_deployed_and_not_destroyed_and_its_consumers_find_it() {
+    let stored = deployed(THREE, "v", false);
+    let (plan, _) = plan_of(renamed(RENAMED, FORMER), &stored, &ALL);
+    assert_eq!(
+        shown(&plan),
+        [
+            "+core/network",
+            "=net/dns",
+            "?data/store",
+            "?apps/web",
+            "=apps/job"
+        ]
+    );
+    let network = &plan.modules[0];
+    assert_eq!(network.renamed_from.as_ref().unwrap().to_string(), "net/vpc");
+    assert_eq!(network.reasons, ["renamed from net/vpc"]);
+    assert_eq!(plan.changes().len(), 1);
+    assert!(
+        plan.changes()
+            .values()
+            .all(|change| *change == crate::policy::Change::Deploy)
+    );
+    // Without its former name, the old one is destroyed.
+    let (without, _) = plan_of(renamed(RENAMED, &[]), &stored, &ALL);
+    assert!(shown(&without).contains(&"-net/vpc".to_owned()));
+    // Its own changes are named, too.
+    let changed: &Manifest<'_> = &[("core", &[("network", &[], "2")])];
+    let (plan, _) = plan_of(renamed(changed, FORMER), &stored, &ALL);
+    assert_eq!(
+        plan.modules[0].reasons,
+        ["renamed from net/vpc", "bundle changed"]
+    );
+}
+
+#[test]
+fn a_rename_outside_of_the_selection_changes_nothing() {
+    let stored = deployed(THREE, "v", false);
+    let only = |only: &'static [&'static str]| Asked { only, ..ALL };
+    let (plan, waves) = plan_of(renamed(RENAMED, FORMER), &stored, &only(&["net/vpc"]));
+    assert!(plan.modules.is_empty() && waves.is_empty(), "{:?}", shown(&plan));
+    // Its consumers have to wait for it.
+    let (plan, _) = plan_of(renamed(RENAMED, FORMER), &stored, &only(&["data"]));
+    assert_eq!(shown(&plan), ["!data/store"]);
+}
+
+#[test]
+fn what_cannot_be_renamed_is_blocked() {
+    let mut both = deployed(THREE, "v", false);
+    both.extend(deployed(&[("core", &[("network", &[], "1")])], "v", false));
+    let (plan, _) = plan_of(renamed(RENAMED, FORMER), &both, &ALL);
+    assert_eq!(shown(&plan)[0], "!core/network");
+    assert!(plan.modules[0].reasons[0].contains("both it and core/network are deployed"));
+    assert!(!shown(&plan).contains(&"-net/vpc".to_owned()));
+    // A new module can't have the name that the renamed one had.
+    let after = after_the_rename();
+    let again: &Manifest<'_> = &[("core", &[("network", &[], "1")]), ("net", &[("vpc", &[], "1")])];
+    let (plan, _) = plan_of(renamed(again, &[]), &after, &ALL);
+    let vpc = plan
+        .modules
+        .iter()
+        .find(|planned| planned.module.to_string() == "net/vpc")
+        .unwrap();
+    assert_eq!(vpc.action, PlannedAction::Blocked);
+    assert!(
+        vpc.reasons[0].contains("the former name of core/network"),
+        "{:?}",
+        vpc.reasons
+    );
+    // A rollback doesn't bring it back either: it would have the resources of core/network.
+    assert!(plan.refuse().is_err());
+}
+
+/// What is stored after net/vpc became core/network.
+fn after_the_rename() -> BTreeMap<String, String> {
+    let mut stored = deployed(RENAMED, "v", false);
+    let network = ModuleId::parse("p", "d", "core", "network").unwrap();
+    let names = json!([{"group": "net", "module": "vpc"}]);
+    let status = network.parameter(ParameterKind::Status);
+    let mut parsed: Value = serde_json::from_str(&stored[&status]).unwrap();
+    parsed["former_names"] = names;
+    stored.insert(status, parsed.to_string());
+    let old = ModuleId::parse("p", "d", "net", "vpc").unwrap();
+    stored.insert(
+        old.parameter(ParameterKind::Renamed),
+        json!(ModuleRef::from(&network)).to_string(),
+    );
+    // The stack of a renamed module is part of its fingerprint, as it was.
+    let before = deployed(THREE, "v", false);
+    let md5 = before[&old.parameter(ParameterKind::Md5)].clone();
+    stored.insert(network.parameter(ParameterKind::Md5), md5);
+    stored
+}
+
+#[test]
+fn after_a_rename_nothing_changes_any_more_with_or_without_the_former_name() {
+    let after = after_the_rename();
+    for former in [FORMER, &[]] {
+        let (plan, waves) = plan_of(renamed(RENAMED, former), &after, &ALL);
+        assert!(
+            plan.modules
+                .iter()
+                .all(|planned| planned.action == PlannedAction::Unchanged),
+            "{plan:?}"
+        );
+        assert!(
+            waves.is_empty() && plan.warnings.is_empty(),
+            "{:?}",
+            plan.warnings
+        );
+    }
+    // A consumer that names the old one still keeps it.
+    let mut stale = after.clone();
+    let store = ModuleId::parse("p", "d", "data", "store")
+        .unwrap()
+        .parameter(ParameterKind::Md5);
+    let text = stale[&store].replace("core/network", "net/vpc");
+    stale.insert(store, text);
+    let (plan, _) = destroy(&stale, &["core/network"]);
+    assert_eq!(shown(&plan), ["!core/network"]);
+}
+
+#[test]
+fn an_interrupted_rename_is_completed_and_never_destroys_the_old_name() {
+    let mut stored = deployed(THREE, "v", false);
+    let old = ModuleId::parse("p", "d", "net", "vpc").unwrap();
+    let to = json!({"group": "core", "module": "network"}).to_string();
+    stored.insert(old.parameter(ParameterKind::Renamed), to);
+    // What was written so far of the new name.
+    let network = ModuleId::parse("p", "d", "core", "network").unwrap();
+    let md5 = stored[&old.parameter(ParameterKind::Md5)].clone();
+    stored.insert(network.parameter(ParameterKind::Md5), md5);
+    let (plan, _) = plan_of(renamed(RENAMED, FORMER), &stored, &ALL);
+    assert_eq!(shown(&plan)[0], "+core/network");
+    assert!(!shown(&plan).contains(&"-net/vpc".to_owned()));
+    let (plan, _) = plan_of(renamed(&RENAMED[1..2], &[]), &stored, &ALL);
+    assert!(
+        shown(&plan).contains(&"!net/vpc".to_owned()),
+        "{:?}",
+        shown(&plan)
+    );
 }

@@ -5,6 +5,7 @@ use super::super::outcome::EndedExecution;
 use super::super::plan::{PlannedAction, PlannedModule};
 use super::super::planner::{Planning, rolling_back};
 use super::*;
+use crate::deployment::renames::Renames;
 use crate::deployment::selection::Selection;
 use crate::ids::ExecutionName;
 use crate::module::codebuild::request::tests;
@@ -63,6 +64,7 @@ fn planned(module: &str, action: PlannedAction) -> PlannedModule {
         module: module_ref(module),
         action,
         moves: false,
+        renamed_from: None,
         reasons: Vec::new(),
         changes: Vec::new(),
         definition: None,
@@ -221,6 +223,7 @@ fn a_rollback_is_a_plan_whose_consumers_follow_the_values_and_that_destroys_only
         deployment: &deployment(),
         execution: &ExecutionArn::new("e"),
         state: &now,
+        renames: &Renames::default(),
         versions: &VersionsByTarget::new(),
         only: &Selection::default(),
         concurrency: 40,

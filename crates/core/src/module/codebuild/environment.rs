@@ -71,7 +71,7 @@ pub fn variables(
     let mut variables = vec![
         named("PROJECT_NAME", plan.module.project.to_string()),
         named("DEPLOYMENT_NAME", plan.module.deployment.to_string()),
-        named("MODULE_NAME", plan.module.module_name()),
+        named("MODULE_NAME", plan.resources().module_name()),
         named("HASH", account_hash(environment)),
         named(
             "MODULE_METADATA",

@@ -222,6 +222,7 @@ pub(crate) mod tests {
             target_settings: None,
             deployspec: Deployspec::parse(spec.as_bytes(), &Maxima::OF_AWS).unwrap(),
             module_stack: None,
+            former_names: Default::default(),
             renews: false,
             keeps: false,
             previous_status: None,

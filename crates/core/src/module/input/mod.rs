@@ -138,7 +138,7 @@ fn tainted(mut fields: JsonFields) -> Result<ModuleId> {
 }
 
 /// The fields of [`Options`].
-const OPTIONS: [&str; 7] = [
+const OPTIONS: [&str; 8] = [
     "parameters",
     "force_update",
     "bundle",
@@ -146,6 +146,7 @@ const OPTIONS: [&str; 7] = [
     "stack_name",
     "redeploy_with_dependencies",
     "target",
+    "renamed_from",
 ];
 const OF_THE_LAST_SUCCESS: &str =
     "nothing beside \"action\": \"destroy\", which uses what the last successful deployment used";

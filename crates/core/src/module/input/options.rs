@@ -9,8 +9,10 @@ use crate::error::{Error, Result, excerpt};
 use crate::formats::json_fields::JsonFields;
 use crate::ids::{AwsEnvironment, ModuleId};
 use crate::module::build_settings::BuildSettings;
+use crate::module::former_names;
+use crate::module::former_names::FormerNames;
 use crate::module::maximum::Maxima;
-use crate::module::metadata_reference::{MetadataReference, UpstreamMetadata};
+use crate::module::metadata_reference::{MetadataReference, ModuleRef, UpstreamMetadata};
 use crate::module::parameters::Parameters;
 use crate::target::Target;
 
@@ -68,6 +70,9 @@ pub struct Options {
     /// Where the module is deployed; at home if `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// The module that this one was, if it was renamed. What was deployed under that name stays, and is this module's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<ModuleRef>,
 }
 
 impl Options {
@@ -92,7 +97,19 @@ impl Options {
             consumed: BTreeMap::new(),
             references: BTreeMap::new(),
             target: None,
+            renamed_from: None,
         }
+    }
+
+    /// The options of `module`, whose resources are named after the first of its names: so is the stack with its outputs,
+    /// if the input names no other.
+    #[must_use]
+    pub fn named_after(self, former_names: &FormerNames, module: &ModuleId) -> Self {
+        let stack_name = match self.stack_name == module.stack_name() {
+            true => former_names.of_resources(module).stack_name(),
+            false => self.stack_name,
+        };
+        Self { stack_name, ..self }
     }
 
     /// Refuses a target that modules may not be deployed in, and home itself: limits that hold there would not apply.
@@ -164,6 +181,10 @@ impl Options {
         let build = build.transpose()?;
         let default = Self::of_stack(stack_name(fields.text("stack_name")?, module, limits)?);
         let redeploy = fields.flag("redeploy_with_dependencies")?;
+        let renamed_from = fields.text("renamed_from")?;
+        let renamed_from = renamed_from
+            .map(|from| former_names::parse(&from, module))
+            .transpose()?;
         Ok(Self {
             parameters: parameters.unwrap_or(default.parameters),
             force_update: force_update.unwrap_or(default.force_update),
@@ -171,6 +192,7 @@ impl Options {
             build: build.unwrap_or(default.build),
             redeploy_with_dependencies: redeploy.unwrap_or(default.redeploy_with_dependencies),
             target,
+            renamed_from,
             ..default
         })
     }

@@ -1,0 +1,230 @@
+//! `detect-drift`: does a module's stack differ from its template (decision 65)?
+//!
+//! `list` names the deployed modules in batches. `check` goes one step further with a batch: it starts detections, looks how
+//! far they are, and records the modules that are done. Between two steps the state machine waits. Each step may run again:
+//! a detection that runs already is waited for, and a record that was written is written as before.
+//!
+//! A module that is being deployed, or was deployed since its check began, is left out: its stack is not what it will be.
+
+mod stacks;
+
+use jiff::Timestamp;
+use seedflow_aws::runtime::handler::Invocation;
+use seedflow_aws::runtime::metrics::Metrics;
+use seedflow_aws::runtime::{config, handler};
+use seedflow_aws::services::cloudformation::CloudFormation;
+use seedflow_aws::services::eventbridge::Events;
+use seedflow_aws::services::s3::Bucket;
+use seedflow_aws::services::sts::Placed;
+use seedflow_core::drift::check::{Begun, ModuleCheck, pause};
+use seedflow_core::drift::record::{self, DriftRecord};
+use seedflow_core::drift::request::{Batch, DriftRequest, Listed};
+use seedflow_core::error::{Error, ErrorName, Result};
+use seedflow_core::events::ModuleDrift;
+use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ModuleId};
+use seedflow_core::module::deployed_record::{self, DeployedModule};
+use seedflow_core::target::TargetRole;
+use seedflow_core::telemetry::log_context::LogContext;
+use seedflow_core::telemetry::metric::{Measurement, Metric};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+#[serde(tag = "action", rename_all = "lowercase")]
+enum Event {
+    List {
+        /// The input of the execution.
+        request: Value,
+        /// The end of the part before; null at first.
+        after: Option<String>,
+    },
+    Check {
+        execution: ExecutionArn,
+        /// When the check of the batch began; null in its first step.
+        began_at: Option<Timestamp>,
+        checks: Vec<ModuleCheck>,
+    },
+}
+
+/// What is left of a batch.
+#[derive(Serialize)]
+struct Left {
+    began_at: Timestamp,
+    checks: Vec<ModuleCheck>,
+    /// When to look again; absent if nothing is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait_seconds: Option<u32>,
+}
+
+struct Handler {
+    work: Bucket,
+    cloudformation: Placed<CloudFormation>,
+    events: Events,
+    metrics: Metrics,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::result::Result<(), lambda_runtime::Error> {
+    let aws = config::load();
+    let metrics = Metrics::of_stack()?;
+    let function = Handler {
+        work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
+        cloudformation: Placed::new(&aws, TargetRole::Drift, CloudFormation::new)?,
+        events: Events::new(&aws, metrics.clone()),
+        metrics,
+    };
+    handler::run(async |invocation| function.handle(invocation, Timestamp::now()).await).await
+}
+
+impl Handler {
+    async fn handle(
+        &self,
+        Invocation { event, environment }: Invocation<Event>,
+        now: Timestamp,
+    ) -> Result<Value> {
+        match event {
+            Event::List { request, after } => {
+                let listed = self.list(&request, after.as_deref()).await?;
+                Ok(json!(listed))
+            }
+            Event::Check {
+                execution,
+                began_at,
+                checks,
+            } => {
+                let batch = Batch { checks };
+                let began_at = began_at.unwrap_or(now);
+                Ok(json!(
+                    self.check(&execution, batch, began_at, &environment, now).await?
+                ))
+            }
+        }
+    }
+
+    async fn list(&self, request: &Value, after: Option<&str>) -> Result<Listed> {
+        let request = DriftRequest::parse(request)?;
+        let keys = self.work.keys(&request.prefix()).await?;
+        let listed = request.list(keys, after);
+        tracing::info!(batches = listed.batches.len(), "listed");
+        Ok(listed)
+    }
+
+    /// Goes one step further with each module, and keeps those that are not done.
+    async fn check(
+        &self,
+        execution: &ExecutionArn,
+        batch: Batch,
+        began_at: Timestamp,
+        home: &AwsEnvironment,
+        now: Timestamp,
+    ) -> Result<Left> {
+        let mut checks = Vec::new();
+        for ModuleCheck { module, begun } in batch.checks {
+            let begun = match begun {
+                Some(begun) => Some(begun),
+                None => self.begin(&module).await?,
+            };
+            let Some(begun) = begun else { continue };
+            if let Some(begun) = self
+                .step(execution, &module, begun, (began_at, now), home)
+                .await?
+            {
+                checks.push(ModuleCheck {
+                    module,
+                    begun: Some(begun),
+                });
+            }
+        }
+        let wait_seconds = (!checks.is_empty()).then(|| pause(began_at, now));
+        Ok(Left {
+            began_at,
+            checks,
+            wait_seconds,
+        })
+    }
+
+    /// Begins the check of a module; `None` if it is not deployed, or is being deployed.
+    async fn begin(&self, module: &ModuleId) -> Result<Option<Begun>> {
+        let deployed = self.deployed(module).await?;
+        if deployed.is_none() {
+            tracing::info!(%module, "left out: it is not deployed, or is being deployed");
+        }
+        Ok(deployed.as_ref().map(Begun::of))
+    }
+
+    /// Goes on with the check of a module; `None` if it is done.
+    async fn step(
+        &self,
+        execution: &ExecutionArn,
+        module: &ModuleId,
+        mut begun: Begun,
+        (began_at, now): (Timestamp, Timestamp),
+        home: &AwsEnvironment,
+    ) -> Result<Option<Begun>> {
+        let clients = self.cloudformation.at(begun.target.as_ref(), home).await;
+        let found = match clients {
+            Ok(cloudformation) => {
+                stacks::step(&cloudformation, &mut begun).await;
+                begun.give_up(began_at, now);
+                match begun.is_settled() {
+                    true => stacks::found(&cloudformation, &begun).await?,
+                    false => return Ok(Some(begun)),
+                }
+            }
+            // A target that lets nobody in is a result, too.
+            Err(error) if !error.name.passes() => stacks::refused(&begun, &error),
+            Err(error) => return Err(error),
+        };
+        let is_current = begun.is_of(self.deployed(module).await?.as_ref());
+        if !is_current {
+            tracing::info!(%module, "left out: it was deployed meanwhile");
+            return Ok(None);
+        }
+        let previous = self.read(&module.drift_key(), record::MAX_BYTES).await?;
+        let record = DriftRecord::new((module, &begun), found, previous, execution, now);
+        self.write(&record).await?;
+        Ok(None)
+    }
+
+    /// What is deployed of a module that nobody deploys right now. The lock is not read: it has a task token.
+    async fn deployed(&self, module: &ModuleId) -> Result<Option<DeployedModule>> {
+        let lock = module.lock_key();
+        if self.work.keys(&lock).await?.contains(&lock) {
+            return Ok(None);
+        }
+        let found = self
+            .read(&module.record_key(), deployed_record::MAX_BYTES)
+            .await?;
+        Ok(found.filter(|deployed: &DeployedModule| !deployed.attempt))
+    }
+
+    async fn read<T: DeserializeOwned>(&self, key: &str, limit: u64) -> Result<Option<T>> {
+        let Some((bytes, _)) = self.work.get(key, limit).await? else {
+            return Ok(None);
+        };
+        let parsed = serde_json::from_slice(&bytes);
+        parsed.map(Some).map_err(|e| {
+            Error::new(
+                ErrorName::Refused,
+                format!("{key}: expected a record of Seedflow, found text that is none: {e}"),
+            )
+        })
+    }
+
+    /// Writes the record, then tells of it if anything is different.
+    async fn write(&self, record: &DriftRecord) -> Result<()> {
+        let key = record.module.drift_key();
+        let text = serde_json::to_string(record).map_err(|e| Error::unwritable(&key, &e))?;
+        self.work.put(&key, text).await?;
+        let state = record.known.state;
+        tracing::info!(module = %record.module, state = state.as_str(), reason = record.reason, "checked");
+        let about = LogContext::module(&record.execution, &record.module).in_target(record.target.as_ref());
+        self.metrics
+            .write(&Measurement::one(Metric::of_drift(state)), &about);
+        if record.is_changed() {
+            self.events.send(&ModuleDrift::of(record, self.work.name())).await;
+        }
+        Ok(())
+    }
+}
