@@ -291,20 +291,21 @@ impl Handler {
         if let Some(record) = DeploymentRecord::of(&plan, &outcome, execution, now) {
             self.write_record(&record).await?;
         }
-        // The report before the status: a reader who sees the final state finds the report.
-        let report = self.report(&plan, &outcome, &status).await?;
         let is_gone = plan.leaves_nothing && outcome.is_good();
-        let status = if is_gone {
-            Status {
+        let status = match is_gone {
+            true => Status {
                 state: State::Destroyed,
                 ..status
-            }
-        } else {
+            },
+            false => status,
+        };
+        // The report before the status: a reader who sees the final state finds the report.
+        let report = self.report(&plan, &outcome, &status).await?;
+        if !is_gone {
             self.modules
                 .write_deployment_status(&plan.deployment, &status)
                 .await?;
-            status
-        };
+        }
         self.publish(&plan.deployment, &status, Some(&report)).await;
         if is_gone {
             // After the event: a repeated call that finds no status sends no event.

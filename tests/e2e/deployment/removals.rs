@@ -57,6 +57,8 @@ fn a_module_that_leaves_the_manifest_is_destroyed() {
             .file("deployment.yaml", "name: dev\ngroups: []\n");
         let destroyed = stack.deploy_repository(project, &nothing, json!({})).await;
         assert_state(&destroyed, "DESTROYED");
+        let written = report(stack, &destroyed).await;
+        assert_eq!(written["status"]["state"], "DESTROYED");
         let [queue, vpc] = [
             span(stack, &destroyed, project, "data/queue").await,
             span(stack, &destroyed, project, "network/vpc").await,

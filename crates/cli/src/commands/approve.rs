@@ -16,7 +16,6 @@ use super::confirm::{can_ask, confirmed};
 use super::named::{Named, What};
 use super::plan::table_of;
 use super::reading::print_json_line;
-use super::start::Shown;
 use crate::account::Account;
 use crate::exit::{Refused, is_refusal};
 use crate::follow::{Followed, deployment_of};
@@ -40,8 +39,9 @@ pub struct Decide {
     /// Doesn't ask.
     #[arg(long, short)]
     yes: bool,
-    #[command(flatten)]
-    shown: Shown,
+    /// Prints JSON (docs/command-line.md).
+    #[arg(long)]
+    json: bool,
 }
 
 impl Decide {
@@ -67,7 +67,7 @@ impl Decide {
                 if !self.yes {
                     can_ask(&verb.to_lowercase())?;
                 }
-                if !self.shown.is_json() {
+                if !self.json {
                     show(account, &waiting, ui).await?;
                 }
                 let question = format!("{verb} plan {}?", waiting.request.shown_plan());
@@ -83,7 +83,7 @@ impl Decide {
             reason: self.reason,
         };
         let decided = submit(account, &waiting, &submission).await?;
-        match self.shown.is_json() {
+        match self.json {
             true => print_json_line(json!(decided), ui),
             false => say(&decided, account, ui),
         }

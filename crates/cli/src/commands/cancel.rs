@@ -4,17 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
-use seedflow_core::module::status::State;
 use seedflow_core::workflow::ending::ExecutionStatus;
 use seedflow_terminal::Ui;
 use serde_json::json;
 
 use super::named::What;
 use super::reading::print_json_line;
-use super::start::Shown;
 use crate::account::Account;
 use crate::exit::Refused;
-use crate::view::state::word;
 
 /// The error that a stopped execution ends with.
 pub const CANCELED: &str = "Canceled";
@@ -29,8 +26,9 @@ pub struct Cancel {
     /// Why, for the execution's cause.
     #[arg(long, value_name = "TEXT", default_value = "canceled by seedflow cancel")]
     reason: String,
-    #[command(flatten)]
-    shown: Shown,
+    /// Prints JSON (docs/command-line.md).
+    #[arg(long)]
+    json: bool,
 }
 
 impl Cancel {
@@ -51,11 +49,10 @@ impl Cancel {
             .into());
         }
         sfn.stop(&execution, CANCELED, &self.reason).await?;
-        match self.shown.is_json() {
+        match self.json {
             true => print_json_line(json!({"execution": execution, "canceled": true}), ui),
             false => ui.say(format!(
-                "Stopped {name}; its builds are stopped, and it is \"{}\" then (`{}` shows its end).",
-                word(State::Aborted.as_str()),
+                "Stopped {name}, and with it its builds; `{}` shows its end.",
                 account.command(&["follow", name])
             )),
         }

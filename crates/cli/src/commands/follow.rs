@@ -22,7 +22,7 @@ pub struct Follow {
 impl Follow {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let followed = self.what.find(account).await?.execution(account).await?;
+        let followed = self.what.find(account).await?.newest(account).await?;
         self.shown.follow(followed, account, ui).await
     }
 }

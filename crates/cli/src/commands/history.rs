@@ -22,7 +22,7 @@ use crate::view::table::Table;
 /// Shows what ran when, who started it, and the commit with its author, the newest first.
 ///
 /// A `?` marks what nothing proves (docs/roles.md, "Who did it"); the author of a commit is always a claim.
-/// Executions that found nothing changed have no report, and are not listed.
+/// Executions of a module that found nothing changed have no report, and are not listed.
 #[derive(Debug, Args)]
 pub struct History {
     /// Only executions of this deployment, group or module.

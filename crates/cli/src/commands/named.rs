@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
+use seedflow_core::approval::ApprovalSummary;
+use seedflow_core::deployment::status::Status as DeploymentStatus;
 use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId, Name};
 use seedflow_core::module::refusal::Refusal;
 use seedflow_core::module::status::State;
@@ -45,6 +47,36 @@ pub struct Last {
     pub execution: ExecutionArn,
     /// A later request that was refused.
     pub refused: Option<Refusal>,
+}
+
+impl Last {
+    /// The newest execution: the one that runs, else the one that was refused, else the last one.
+    pub fn newest(self) -> ExecutionArn {
+        match self.refused {
+            Some(refused) if !runs(self.state) => refused.execution,
+            _ => self.execution,
+        }
+    }
+
+    /// Of a deployment. A plan that waits is that of an execution that runs.
+    fn of_deployment(of: String, status: DeploymentStatus) -> Self {
+        let waiting = status.approval.filter(ApprovalSummary::waits);
+        let (state, execution) = match waiting {
+            Some(waiting) => (State::WaitingForApproval, waiting.request.execution),
+            None => (status.state, status.execution),
+        };
+        Self {
+            of,
+            state,
+            execution,
+            refused: status.why.refused,
+        }
+    }
+}
+
+/// Whether the last execution of something in this state still runs.
+fn runs(state: State) -> bool {
+    matches!(state, State::InProgress | State::WaitingForApproval)
 }
 
 impl What {
@@ -94,6 +126,20 @@ impl Named {
         }
     }
 
+    /// The same, also if the last one was refused before anything ran.
+    ///
+    /// # Errors
+    /// [`Refused`] if Step Functions doesn't know it any more.
+    pub async fn newest(self, account: &Account) -> Result<Followed> {
+        match self {
+            Self::Execution(followed) => Ok(followed),
+            named => {
+                let newest = named.last(account).await?.newest();
+                Followed::found(account, newest.as_str(), named.project()).await
+            }
+        }
+    }
+
     /// What is recorded of the last execution of a module or a deployment: its status or, after it was destroyed, its
     /// newest report.
     ///
@@ -104,18 +150,17 @@ impl Named {
         let last = match self {
             Self::Module(id) => project::module_status(&store, &bucket, id)
                 .await?
-                .map(|status| (status.state, status.execution, status.why.refused)),
+                .map(|status| Last {
+                    of: self.of(),
+                    state: status.state,
+                    execution: status.execution,
+                    refused: status.why.refused,
+                }),
             Self::Deployment(id) => project::deployment_status(&store, &bucket, id)
                 .await?
-                .map(|status| (status.state, status.execution, status.why.refused)),
+                .map(|status| Last::of_deployment(self.of(), status)),
             Self::Execution(_) => None,
         };
-        let last = last.map(|(state, execution, refused)| Last {
-            of: self.of(),
-            state,
-            execution,
-            refused,
-        });
         let last = match last {
             Some(last) => Some(last),
             None => self.last_reported(account).await?,
@@ -178,4 +223,41 @@ fn is_execution_name(text: &str) -> bool {
     let is_allowed =
         |c: char| !c.is_whitespace() && !c.is_control() && !"<>{}[]?*\"#%\\^|~`$&,;:/".contains(c);
     (1..=80).contains(&text.chars().count()) && text.chars().all(is_allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn last(more: Value) -> Last {
+        let mut status =
+            json!({"state": "SUCCEEDED", "updated_at": "2026-11-29T12:00:00Z", "execution": "e1"});
+        for (field, value) in more.as_object().unwrap() {
+            status[field] = value.clone();
+        }
+        Last::of_deployment("shop/dev".to_owned(), serde_json::from_value(status).unwrap())
+    }
+
+    #[test]
+    fn the_newest_execution_of_a_deployment_waits_was_refused_or_is_the_last() {
+        let approval = |state: &str| {
+            json!({"state": state, "project": "shop", "deployment": "dev", "execution": "e2", "plan": "c0ffee", "reasons": [],
+                "expires_after_seconds": 60, "requested_at": "2026-11-29T12:00:00Z", "expires_at": "2026-11-29T14:00:00Z"})
+        };
+        let refused = json!({"at": "2026-11-29T12:05:00Z", "execution": "e3", "cause": "no"});
+        let newest = |more| last(more).newest();
+        assert_eq!(newest(json!({})).as_str(), "e1");
+        assert_eq!(newest(json!({"approval": approval("APPROVED")})).as_str(), "e1");
+        let waits = last(json!({"approval": approval("WAITING"), "refused": refused}));
+        assert_eq!(
+            (waits.state, waits.newest().as_str()),
+            (State::WaitingForApproval, "e2")
+        );
+        assert_eq!(newest(json!({"refused": refused})).as_str(), "e3");
+        let running = json!({"state": "IN_PROGRESS", "refused": refused});
+        assert_eq!(newest(running).as_str(), "e1");
+    }
 }

@@ -9,11 +9,13 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use seedflow_core::deployment::plan::changes_of;
-use seedflow_core::deployment::plan_json::PlanJson;
+use seedflow_core::deployment::plan_json::{PlanJson, has_changes};
 use seedflow_core::error::ErrorName;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::policy::rego::{MAX_REGO_BYTES, Verdict};
-use seedflow_core::policy::{Decision, MAX_BYTES, Policy as Document, StoredPolicy, version_of};
+use seedflow_core::policy::{
+    ApprovalRule, Decision, MAX_BYTES, Policy as Document, Starts, StoredPolicy, version_of,
+};
 use seedflow_terminal::Ui;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -63,6 +65,7 @@ enum Action {
 /// Of which deployment.
 #[derive(Debug, Args)]
 struct Show {
+    /// The deployment.
     #[arg(value_name = "DEPLOYMENT", value_parser = parse_target)]
     deployment: Target,
     #[command(flatten)]
@@ -75,6 +78,7 @@ struct Show {
 /// Which document for which deployment.
 #[derive(Debug, Args)]
 struct Set {
+    /// The deployment.
     #[arg(value_name = "DEPLOYMENT", value_parser = parse_target)]
     deployment: Target,
     /// The document (.json; `{}` allows everything), the rules (.rego; `package seedflow` allows everything), or both. The
@@ -242,6 +246,9 @@ impl Validate {
 struct Tested {
     #[serde(flatten)]
     decision: Option<Decision>,
+    /// Why the plan would wait for an approval.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    approval: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rego: Option<Verdict>,
 }
@@ -269,9 +276,16 @@ impl Test {
             for warning in tested.rego.iter().flat_map(|verdict| &verdict.findings.warn) {
                 ui.say(format!("warning: {warning}"));
             }
-            match broken.is_empty() {
-                true => ui.say("The policy allows the plan."),
-                false => ui.say(format!("The policy refuses the plan:\n{}", broken.join("\n"))),
+            let rules = tested.rego.iter().flat_map(Verdict::approvals);
+            let rules = rules.map(|reason| format!("rules: {reason}"));
+            let waits: Vec<String> = tested.approval.iter().cloned().chain(rules).collect();
+            match (broken.is_empty(), waits.is_empty()) {
+                (true, true) => ui.say("The policy allows the plan."),
+                (true, false) => ui.say(format!(
+                    "The policy allows the plan once it is approved:\n{}",
+                    waits.join("\n")
+                )),
+                (false, _) => ui.say(format!("The policy refuses the plan:\n{}", broken.join("\n"))),
             }
         }
         Ok(match broken.is_empty() {
@@ -287,7 +301,11 @@ fn tested(files: &[PathBuf], plan: &PlanJson, now: Timestamp) -> Result<Tested> 
     for file in files {
         match rego::is_rego(file) {
             true => tested.rego = Some(rego::verdict(file, plan, now)?),
-            false => tested.decision = Some(decide(&document(file)?, plan, now)),
+            false => {
+                let text = document(file)?;
+                tested.decision = Some(decide(&text, plan, now));
+                tested.approval = waits(&text, plan);
+            }
         }
     }
     Ok(tested)
@@ -296,6 +314,19 @@ fn tested(files: &[PathBuf], plan: &PlanJson, now: Timestamp) -> Result<Tested> 
 fn decide(policy: &str, plan: &PlanJson, now: Timestamp) -> Decision {
     let policy = StoredPolicy::of(&plan.deployment, policy.as_bytes());
     policy.decide(&changes_of(&plan.modules), now)
+}
+
+/// Why a plan would wait for an approval by what the policy says. What applies without it is no part of it.
+fn waits(policy: &str, plan: &PlanJson) -> Vec<String> {
+    let rule = ApprovalRule::of(Some(&StoredPolicy::of(&plan.deployment, policy.as_bytes())));
+    let may_start = has_changes(&plan.modules) || plan.modules.iter().any(|module| !module.unless.is_empty());
+    let reasons = rule.reasons(&Starts {
+        changes: &changes_of(&plan.modules),
+        starts_anything: may_start,
+        deployed: plan.modules.len(),
+        destroys_by_request: false,
+    });
+    reasons.into_iter().filter(|_| rule.mode.is_some()).collect()
 }
 
 /// A part of a policy.
@@ -391,6 +422,17 @@ mod tests {
             refused,
             ["protect[0]: expected data/* to stay, found data/store to be destroyed"]
         );
+    }
+
+    #[test]
+    fn a_policy_says_that_a_plan_would_wait() {
+        let plan = json!({"deployment": {"project": "p", "deployment": "prod"}, "modules": [
+            {"group": "network", "module": "vpc", "action": "deploy", "reasons": ["bundle changed"]}]});
+        let plan: PlanJson = serde_json::from_value(plan).unwrap();
+        let always = waits(r#"{"approval": "always"}"#, &plan);
+        assert_eq!(always, ["approval: always: network/vpc to change"]);
+        assert!(waits(r#"{"approval": "never"}"#, &plan).is_empty());
+        assert!(waits("{}", &plan).is_empty());
     }
 
     #[test]

@@ -23,9 +23,10 @@ use crate::records::report;
 use crate::view::state::word;
 use crate::work::Subject;
 
-/// Starts an execution that has ended once more, with the same input. What it has deployed is unchanged then, so a
-/// deployment goes on where it failed: only modules that failed or never started run. Of those that it was forced to deploy,
-/// the same ones are forced again.
+/// Starts an execution that has ended once more, with the same input.
+///
+/// What it has deployed is unchanged then, so a deployment goes on where it failed: only modules that failed or never started
+/// run. Of those that it was forced to deploy, the same ones are forced again.
 ///
 /// Of a module or a deployment it is the last execution, which has to have failed.
 #[derive(Debug, Args)]
@@ -121,12 +122,16 @@ fn still_forced(forced: &Value, results: &[ModuleEnd]) -> Option<Value> {
 
 /// The last execution that failed or was refused; one that still runs is distinguished later.
 fn failed(last: Last, account: &Account) -> Result<ExecutionArn> {
-    if let Some(refused) = last.refused {
-        return Ok(refused.execution);
+    if last.refused.is_some() {
+        return Ok(last.newest());
     }
     let project = last.of.split('/').next().unwrap_or_default();
     match last.state {
-        State::Failed | State::Aborted | State::Refused | State::InProgress => Ok(last.execution),
+        State::Failed
+        | State::Aborted
+        | State::Refused
+        | State::InProgress
+        | State::WaitingForApproval => Ok(last.execution),
         state => Err(Refused(format!(
             "{}: expected an execution that failed, found one that is {}; name an execution to start it again (`{}` lists them)",
             last.of,

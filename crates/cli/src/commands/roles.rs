@@ -11,7 +11,7 @@ use seedflow_terminal::Ui;
 
 use super::reading::parse_project;
 use crate::account::Account;
-use crate::exit::for_people;
+use crate::exit::{Wrong, for_people};
 
 /// Prints an IAM policy for people who work with this stack: attach it to a role or a permission set.
 #[derive(Debug, Args)]
@@ -54,6 +54,7 @@ impl RoleName {
 impl Roles {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
+        let deployment = self.deployment()?;
         let machine = &account.deploy_state_machine_arn;
         let stack = account.stack_name();
         let outputs = CloudFormation::new(&account.config).outputs(stack).await?;
@@ -69,7 +70,6 @@ impl Roles {
             work_bucket: &account.work_bucket,
             build_project,
         };
-        let deployment = self.deployment()?;
         let policy = self.role.role().policy(&of, deployment.as_ref());
         ui.say(policy.map_err(for_people)?.trim_end());
         Ok(ExitCode::SUCCESS)
@@ -77,7 +77,13 @@ impl Roles {
 
     fn deployment(&self) -> Result<Option<DeploymentId>> {
         let (Some(project), Some(deployment)) = (&self.project, &self.deployment) else {
-            return Ok(None);
+            return match self.role {
+                RoleName::Deployer => Err(Wrong(
+                    "expected --project and --deployment, found nothing; the policy of a deployer is for one deployment".to_owned(),
+                )
+                .into()),
+                _ => Ok(None),
+            };
         };
         let deployment = Name::parse("--deployment", deployment).map_err(for_people)?;
         Ok(Some(DeploymentId {

@@ -47,12 +47,6 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Whether the output is JSON.
-    #[must_use]
-    pub fn is_json(self) -> bool {
-        self.json
-    }
-
     fn detail(self) -> Detail {
         match (self.json, self.verbose) {
             (true, _) => Detail::None,

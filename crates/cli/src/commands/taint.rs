@@ -8,9 +8,9 @@ use seedflow_terminal::Ui;
 use serde_json::json;
 
 use super::reading::{OfProject, parse_target};
-use super::start::{Shown, start};
+use super::start::start;
 use crate::account::Account;
-use crate::follow::Followed;
+use crate::follow::{Detail, Followed};
 use crate::records::target::Target;
 use crate::work::Subject;
 
@@ -24,8 +24,9 @@ pub struct Taint {
     module: Target,
     #[command(flatten)]
     project: OfProject,
-    #[command(flatten)]
-    shown: Shown,
+    /// Prints JSON (docs/command-line.md).
+    #[arg(long)]
+    json: bool,
 }
 
 impl Taint {
@@ -36,13 +37,13 @@ impl Taint {
         input["action"] = json!("taint");
         let subject = Subject::Module(module.clone());
         let execution = start("taint", &subject, &input, account).await?;
-        let code = self
-            .shown
-            .follow(Followed { execution, subject }, account, ui)
-            .await?;
-        if code == ExitCode::SUCCESS && !self.shown.is_json() {
+        let followed = Followed { execution, subject };
+        let outcome = followed.to_its_end(account, Detail::None, ui).await?;
+        if outcome.is_good() && !self.json {
+            // That the module itself is unchanged would say the opposite.
             ui.say(format!("{module} is tainted: the next deployment deploys it"));
+            return Ok(ExitCode::SUCCESS);
         }
-        Ok(code)
+        Ok(outcome.show(account, self.json, ui))
     }
 }

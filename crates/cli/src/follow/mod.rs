@@ -290,6 +290,7 @@ impl<'a> Follower<'a> {
                 state: state.to_owned(),
                 cause: by,
                 took,
+                has_success: true,
             });
         }
         let status = match self.module_id(module) {
@@ -301,6 +302,7 @@ impl<'a> Follower<'a> {
             state: state.to_owned(),
             cause,
             took,
+            has_success: status.is_none_or(|status| status.deployed_at.is_some()),
         })
     }
 

@@ -224,6 +224,12 @@ impl Outcome {
         }
     }
 
+    /// Whether it has ended, and everything was done that was asked.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.ended.as_ref().is_some_and(Ended::is_good)
+    }
+
     /// Shows the end with what to do next, and returns the exit code.
     pub fn show(&self, account: &Account, as_json: bool, ui: &Ui) -> ExitCode {
         let name = self.execution.name();
@@ -381,10 +387,12 @@ impl Ended {
             Subject::Deployment(deployment) => deployment.as_ref().map(|d| (&d.project, &d.deployment)),
         };
         if let (Some((project, deployment)), false) = (project, self.is_refused()) {
-            if let Some((name, _)) = self.work.failed().first() {
+            if let Some((name, end)) = self.work.failed().first() {
                 let module = format!("{deployment}/{name}");
                 commands.push(account.command_about("logs", &module, project));
-                commands.push(account.command_about("rollback", &module, project));
+                if end.has_success {
+                    commands.push(account.command_about("rollback", &module, project));
+                }
             }
             commands.push(account.command(&["retry", execution]));
             let rollback = NextRollback::name_after(&ExecutionArn::new(execution));

@@ -4,6 +4,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_core::ids::Name;
+use seedflow_core::module::status::State;
 use seedflow_core::pages::format::between;
 use seedflow_core::started_by::StartedBy;
 use serde::Serialize;
@@ -56,15 +57,21 @@ pub struct Execution {
 impl Execution {
     fn of(key: &ReportKey, report: &Report, cause: Option<String>) -> Self {
         let status = report.status();
+        // The report of an execution that runs was written at its start.
+        let has_ended =
+            status.state != State::InProgress.as_str() && status.state != State::WaitingForApproval.as_str();
         let span = report.span();
+        let ended = span.filter(|_| has_ended);
         Self {
             of: key.of(),
             execution: key.execution.clone(),
             state: status.state.clone(),
             started_by: status.started_by.clone(),
             started_at: span.map(|(from, _)| from),
-            ended_at: span.map(|(_, to)| to).or(report.written_at()),
-            milliseconds: span.map(|(from, to)| between(from, to)),
+            ended_at: ended
+                .map(|(_, to)| to)
+                .or(report.written_at().filter(|_| has_ended)),
+            milliseconds: ended.map(|(from, to)| between(from, to)),
             commit: status.commit.clone(),
             author: status.author.clone(),
             branch: status.branch.clone(),

@@ -208,8 +208,11 @@ fn credentials(setup: &Setup) -> Finding {
     const ADVICE: &str = "sign in: `aws sso login` for a profile of IAM Identity Center, or put keys into the environment or a profile (`aws configure`), as for the AWS CLI";
     match &setup.caller {
         Ok(caller) => Finding::ok(CHECK, format!("account {}, {}", caller.account, caller.arn)),
-        // The SDK lists every place where it has looked.
-        Err(error) if error.contains("no credentials") => Finding::bad(CHECK, "there are none", ADVICE),
+        // The SDK lists every place where it has looked. The last one is the metadata of an EC2 instance (IMDS), which other
+        // machines refuse.
+        Err(error) if error.contains("no credentials") || error.contains("IMDS") => {
+            Finding::bad(CHECK, "there are none", ADVICE)
+        }
         Err(error) if error.contains("no answer from AWS") => Finding::bad(
             CHECK,
             format!("they can't be checked: {error}"),

@@ -125,7 +125,6 @@ pub fn values(values: &Map<String, Value>, heading: [&str; 2]) -> Table {
 }
 
 fn show_deployment(report: &Deployment, ui: &Ui) {
-    ui.say("");
     let mut table = Table::new(["MODULE", "STATE", "EXECUTION"]);
     for result in &report.results {
         table.row([
@@ -134,7 +133,11 @@ fn show_deployment(report: &Deployment, ui: &Ui) {
             result.execution.as_deref().unwrap_or_default().into(),
         ]);
     }
-    table.show(ui);
+    // An execution that was stopped or refused, or that runs, has none.
+    if !report.results.is_empty() {
+        ui.say("");
+        table.show(ui);
+    }
     for warning in &report.warnings {
         ui.say(format!("warning: {warning}"));
     }

@@ -96,6 +96,8 @@ pub struct End {
     pub cause: Option<String>,
     /// How long it took, if that is known.
     pub took: Option<Duration>,
+    /// Whether there is an earlier success to go back to; also if that isn't known.
+    pub has_success: bool,
 }
 
 impl End {
@@ -302,6 +304,7 @@ mod tests {
             state: state.to_owned(),
             cause: cause.map(str::to_owned),
             took: None,
+            has_success: true,
         })
     }
 

@@ -361,7 +361,7 @@ mod tests {
         let error = of(json!(["g", "h/x"]), json!(false)).unwrap_err();
         assert_eq!(
             error.message,
-            "only: expected a group or a module of g/a, h/m, found \"h/x\", which names no group or module of the manifest; did you mean h/m?"
+            "only: expected a group or a module of g/a, h/m, found \"h/x\", which is neither in the manifest nor deployed; did you mean h/m?"
         );
         assert!(
             of(json!([]), json!(["x"]))

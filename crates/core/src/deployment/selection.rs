@@ -120,7 +120,7 @@ pub(super) fn refuse_unknown(field: &str, selectors: &[Selector], known: &[Modul
             let meant = did_you_mean(&selector.to_string(), &alike);
             Err(Error::field(
                 field,
-                format!("\"{selector}\", which names no group or module of the manifest"),
+                format!("\"{selector}\", which is neither in the manifest nor deployed"),
                 format!(
                     "a group or a module of {}{meant}",
                     excerpt(&modules.join(", "), 600)

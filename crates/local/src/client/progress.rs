@@ -34,6 +34,7 @@ pub async fn in_words(api: &AwsApi, module: &ModuleId, finished: &Finished) -> R
         state: finished.state().to_owned(),
         cause: None,
         took: None,
+        has_success: true,
     };
     let why = match finished.succeeded() {
         true => finished.reasons.join(", "),

@@ -32,7 +32,7 @@ const PROJECT: &str = "seedflow";
 
 /// What to try after the demo.
 const NEXT: [&str; 3] = [
-    "cargo install --path crates/cli           # the command `seedflow`",
+    "cargo install --path crates/cli --locked  # the command `seedflow`",
     "cargo run -p seedflow-local -- up         # a stack that stays, in another terminal",
     "seedflow init project first --project first && seedflow apply first --local",
 ];
