@@ -255,7 +255,7 @@ fn a_bad_manifest_is_refused_before_anything_is_uploaded() {
         ];
         let deploy = [&["deploy", folder][..], &names].concat();
         let no_module = seedflow(stack, &deploy).await;
-        ended(&no_module, 1, &["deployspec.yaml"]);
+        ended(&no_module, 4, &["deployspec.yaml"]);
         std::fs::write(checkout.path().join("deployspec.yaml"), "deploy: 3").unwrap();
         let refused = seedflow(stack, &deploy).await;
         ended(&refused, 4, &["refused mistaken/dev/g/m", "deployspec.yaml"]);
@@ -340,6 +340,10 @@ fn a_terminal_shows_the_work_live_and_ctrl_c_leaves_it_running() {
         let held = stack.rule(read_state.contains("/sf/watched/dev").caller(Caller::Functions));
         let mut terminal = Terminal::start(stack, &["plan", text, "--project", project]).await;
         terminal.shows("planning").await;
+        eventually("the planner at work", || async {
+            (held.applied() > 0).then_some(())
+        })
+        .await;
         let code = terminal.interrupt("Stopped planning").await;
         assert_eq!(code, Some(130), "{}", terminal.shown);
         drop(held);

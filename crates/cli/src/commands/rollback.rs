@@ -56,9 +56,6 @@ pub struct Rollback {
 impl Rollback {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        if !self.yes {
-            can_ask("rollback")?;
-        }
         let (project, target) = self.project.no_group(account, &self.target).await?;
         match target.module(&project) {
             Ok(module) => self.module(module, account, ui).await,
@@ -87,6 +84,9 @@ impl Rollback {
             &account.place(),
             Timestamp::now(),
         );
+        if !self.yes {
+            can_ask("rollback")?;
+        }
         self.ask(&question).await?;
         let input = self.input(json!(module));
         self.showing
@@ -95,6 +95,9 @@ impl Rollback {
     }
 
     async fn deployment(self, deployment: DeploymentId, account: &Account, ui: &Ui) -> Result<ExitCode> {
+        if !self.yes {
+            can_ask("rollback")?;
+        }
         let mut input = self.input(json!(deployment));
         input["destroy_new"] = json!(true);
         let mut preview = input.clone();
