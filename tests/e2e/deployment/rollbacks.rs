@@ -73,27 +73,25 @@ fn a_deployment_is_rolled_back_by_one_command_and_by_itself_and_both_causes_are_
         stack.deployment_released(project).await;
         assert_eq!(consumed(stack, project).await, "network/vpc=two");
 
-        // By request and without a question nothing is destroyed; the plan of the command shows it and asks.
+        // By request nothing is destroyed; the command asks, and shows in its plan what it destroys.
         let by_request =
             json!({"action": "rollback", "project": project, "deployment": "dev", "plan_only": true});
         let plan = stack.finished(&stack.start_deployment(&by_request).await).await;
         assert_state_of_plan(&plan, name_of(&good));
         let unasked = seedflow(stack, &[&["rollback", "dev"][..], &of].concat()).await;
-        ended(
-            &unasked,
-            2,
-            &[
-                &format!("Back to what {} left", name_of(&good)),
-                "network/new  did not exist then",
-                "data/store   unless network/vpc publishes other values",
-                "--yes",
-            ],
-        );
+        ended(&unasked, 2, &["add --yes"]);
         let back = seedflow(stack, &[&["rollback", "dev", "--yes"][..], &of].concat()).await;
         ended(
             &back,
             0,
-            &["vpc deployed (", "store deployed (", "new destroyed ("],
+            &[
+                &format!("Back to what {} left", name_of(&good)),
+                "network/new  did not exist then",
+                "data/store   unless network/vpc publishes other values",
+                "vpc deployed (",
+                "store deployed (",
+                "new destroyed (",
+            ],
         );
         stack.deployment_released(project).await;
         assert_eq!(published(stack, project, "network/vpc").await.0, "one");

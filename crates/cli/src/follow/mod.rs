@@ -321,9 +321,20 @@ impl<'a> Follower<'a> {
             Some(by) => Some(self.replacement(by, described).await?),
             None => None,
         };
-        let Self { followed, work, .. } = self;
+        let Self {
+            followed,
+            work,
+            shown,
+            ..
+        } = self;
         let work = work.unwrap_or_default();
-        let outcome = Outcome::new(followed.execution, followed.subject, work, described);
+        let outcome = Outcome::new(
+            followed.execution,
+            followed.subject,
+            work,
+            described,
+            shown.detail(),
+        );
         Ok(outcome.replaced_by(replacement))
     }
 

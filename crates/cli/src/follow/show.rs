@@ -195,10 +195,19 @@ struct Ended {
     work: Work,
     described: Described,
     replacement: Option<Replacement>,
+    /// Whether the lines of the modules were shown.
+    is_shown: bool,
 }
 
 impl Outcome {
-    pub(super) fn new(execution: ExecutionArn, subject: Subject, work: Work, described: &Described) -> Self {
+    /// How an execution ended whose modules were shown with this detail.
+    pub(super) fn new(
+        execution: ExecutionArn,
+        subject: Subject,
+        work: Work,
+        described: &Described,
+        detail: Detail,
+    ) -> Self {
         Self {
             execution,
             ended: Some(Ended {
@@ -206,6 +215,7 @@ impl Outcome {
                 work,
                 described: described.clone(),
                 replacement: None,
+                is_shown: detail > Detail::None,
             }),
         }
     }
@@ -348,10 +358,8 @@ impl Ended {
         ));
         let failed = self.work.failed();
         // The line of a single module has just said it.
-        for (name, end) in failed
-            .iter()
-            .filter(|_| matches!(self.subject, Subject::Deployment(_)))
-        {
+        let is_said = self.is_shown && matches!(self.subject, Subject::Module(_));
+        for (name, end) in failed.iter().filter(|_| !is_said) {
             ui.say(format!(
                 "  {name}: {}",
                 end.cause.clone().unwrap_or_else(|| end.word())
