@@ -212,7 +212,7 @@ impl Handler {
         })
     }
 
-    /// Writes the record, then tells of it if anything is different.
+    /// Writes the record, then sends an event if anything is different.
     async fn write(&self, record: &DriftRecord) -> Result<()> {
         let key = record.module.drift_key();
         let text = serde_json::to_string(record).map_err(|e| Error::unwritable(&key, &e))?;

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_template_fits_a_request_and_is_told_where_home_is() {
+    fn the_template_fits_a_request_and_gets_the_place_of_home() {
         assert!(TEMPLATE.len() <= 51_200, "{}", TEMPLATE.len());
         let command = BootstrapTarget {
             parameters: vec![("LogRetentionDays".to_owned(), "7".to_owned())],

@@ -85,17 +85,17 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_unknown_key_is_told_the_known_ones() {
+    fn the_error_about_an_unknown_key_lists_the_known_ones() {
         let module = ModuleId::parse("p", "dev", "network", "vpc").unwrap();
         let found = json!({"VpcId": "vpc-1", "Zone": "a"});
-        let told = unknown_key(
+        let message = unknown_key(
             &module,
             ParameterKind::Metadata,
             "VpcIdd",
             found.as_object().unwrap(),
         );
         assert_eq!(
-            told,
+            message,
             "p/dev/network/vpc: expected a key of its metadata, which are VpcId, Zone; found \"VpcIdd\"; did you mean VpcId?"
         );
     }

@@ -111,7 +111,7 @@ pub struct StackDrift {
     pub left_out: usize,
 }
 
-/// What people and programs are told of a check.
+/// The news of a check, for people and programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct News {
     /// A resource differs that did not at the check before.
@@ -222,8 +222,8 @@ impl DriftRecord {
         }
     }
 
-    /// Whether anything is different from the check before, so that programs and pages are told: also what is the same in
-    /// another deployment, whose page has nothing of it yet.
+    /// Whether anything is different from the check before, so that an event is sent and pages are written: also if the
+    /// same is found in another deployment, whose page does not have it yet.
     #[must_use]
     pub fn is_changed(&self) -> bool {
         self.before.as_ref().is_none_or(|before| {
@@ -233,7 +233,7 @@ impl DriftRecord {
         })
     }
 
-    /// What people are told.
+    /// The news for people.
     #[must_use]
     pub fn news(&self) -> News {
         let before = self.before.as_ref().map_or(&[][..], |before| &before.drifted);

@@ -21,7 +21,7 @@ pub struct DriftRequest {
     names: Vec<Name>,
 }
 
-/// Modules of which checks go on together.
+/// Modules whose checks go on together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
     /// Their checks.
