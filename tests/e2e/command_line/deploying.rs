@@ -414,15 +414,20 @@ fn a_terminal_shows_the_work_live_and_ctrl_c_leaves_it_running() {
         )
         .await;
         let forced = name_of(&forced);
-        eventually("the waiting execution", || async {
-            let locks = seedflow(stack, &["locks", "dev", "--project", project, "--json"])
-                .await
-                .json();
-            let waiter = locks["locks"][0]["waiter"].as_str()?;
-            waiter.ends_with(&forced).then_some(())
-        })
-        .await;
+        let waits = async |name: &str| {
+            eventually(&format!("{name} as the waiting execution"), || async {
+                let locks = seedflow(stack, &["locks", "dev", "--project", project, "--json"])
+                    .await
+                    .json();
+                let waiter = locks["locks"][0]["waiter"].as_str()?;
+                waiter.ends_with(name).then_some(())
+            })
+            .await;
+        };
+        waits(&forced).await;
         let newest = name_of(&on(stack, "apply", &folder, project, &["--detach", "--json"]).await);
+        // Before that the other one would get the lock that is released next.
+        waits(&newest).await;
         let canceled = seedflow(stack, &["cancel", "dev", "--project", project]).await;
         let name = execution.rsplit(':').next().expect("a name");
         ended(&canceled, 0, &["Stopped", name]);
