@@ -197,7 +197,7 @@ impl Handler {
         let fingerprint = Fingerprint::new(&bundle.digest, &bundle.deployspec, &options, &versions);
         if let Some(from) = destroy::moves_from(previous_status.as_ref(), options.target.as_ref()) {
             tracing::info!(%from, "moves");
-            self.refuse_move_by_rules(&request.module, at).await?;
+            self.refuse_alone_by_rules(&request.module, "moves", at).await?;
             // Both are asked before anything runs; the destruction by the check of it.
             self.refuse_by_policy(&request.module, Change::Deploy, Some(&part), at)
                 .await?;
@@ -267,6 +267,7 @@ impl Handler {
         };
         if let Some((from, _)) = renaming {
             tracing::info!(%from, "to be renamed");
+            self.refuse_alone_by_rules(&plan.module, "is renamed", at).await?;
             if let Some(policy) = policies::of(&self.modules.work, &DeploymentId::from(&plan.module)).await? {
                 policy.refuse_rename(&from, &ModuleRef::from(&plan.module))?;
             }
@@ -402,9 +403,10 @@ impl Handler {
         }
     }
 
-    /// Refuses to move a module by a request of its own where rules have to be evaluated: they see its destruction and its
-    /// deployment one after the other, and would refuse the second when the first is done. The plan of a deployment has both.
-    async fn refuse_move_by_rules(&self, module: &ModuleId, at: At<'_>) -> Result<()> {
+    /// Refuses to move or rename a module by a request of its own where rules have to be evaluated: they see what comes first
+    /// (the destruction, the rename) and the deployment one after the other, and would refuse the second when the first is
+    /// done. The plan of a deployment has both.
+    async fn refuse_alone_by_rules(&self, module: &ModuleId, what: &str, at: At<'_>) -> Result<()> {
         let deployment = DeploymentId::from(module);
         let has_rules = policies::has_rego(&self.modules.work, &deployment).await?;
         if !has_rules || self.is_admitted(&deployment, at).await? {
@@ -413,7 +415,7 @@ impl Handler {
         Err(Error::new(
             ErrorName::DeniedByPolicy,
             format!(
-                "{module}: expected a module that moves to be part of a plan of its deployment, which the rules {} are evaluated on, found a request of its own; start the whole deployment, with \"only\" for one module",
+                "{module}: expected a module that {what} to be part of a plan of its deployment, which the rules {} are evaluated on, found a request of its own; start the whole deployment, with \"only\" for one module",
                 deployment.rego_key()
             ),
         ))

@@ -43,7 +43,7 @@ pub(crate) struct Named {
 
 /// The answer of the second call.
 #[derive(Serialize)]
-pub(crate) struct PlannedModule {
+pub(crate) struct Planned {
     /// The deployment.
     pub(crate) deployment: DeploymentId,
     /// The executions to start, wave by wave.
@@ -100,8 +100,8 @@ pub(crate) async fn answer(
     made: Result<Outcome>,
     request: &DeploymentInput,
     execution: &ExecutionArn,
-) -> Result<PlannedModule> {
-    let mut answer = PlannedModule {
+) -> Result<Planned> {
+    let mut answer = Planned {
         deployment,
         waves: Vec::new(),
         plan_key: execution.deployment_key(),

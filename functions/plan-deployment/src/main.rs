@@ -48,7 +48,7 @@ use seedflow_core::telemetry::log_context::LogContext;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::answer::{Named, Outcome, PlannedModule, answer};
+use crate::answer::{Named, Outcome, Planned, answer};
 use crate::repository::{Asked, Read, Stores};
 use crate::targets::Targets;
 
@@ -196,7 +196,7 @@ impl Handler {
         input: Value,
         execution: &ExecutionArn,
         environment: &AwsEnvironment,
-    ) -> Result<PlannedModule> {
+    ) -> Result<Planned> {
         let ToPlan {
             deployment,
             sources,

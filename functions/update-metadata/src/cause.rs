@@ -21,8 +21,8 @@ const MESSAGES: usize = 1000;
 const LIMIT: Duration = Duration::from_secs(30);
 
 impl Handler {
-    /// The cause of a build that failed, if its log or its stack has one. Stacks are named after `module`. A repeated call reads nothing again, so that it
-    /// writes what the first one wrote.
+    /// The cause of a build that failed, if its log or its stack has one. Stacks are named after `module`. A repeated call reads
+    /// nothing again, so that it writes what the first one wrote.
     pub(crate) async fn find_cause(
         &self,
         (module, execution): (&ModuleId, &ExecutionArn),

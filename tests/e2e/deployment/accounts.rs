@@ -187,7 +187,7 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
         let [own, role] = record["stacks"].as_array().map_or(&[][..], Vec::as_slice) else {
             panic!("expected two stacks: {checked}");
         };
-        assert_eq!(own["reason"], "there is no stack of this name");
+        assert_eq!(own["reason"], "a stack of this name does not exist");
         assert!(role["stack"].to_string().contains(&own_role), "{role}");
         let compared = role["reason"].to_string();
         assert!(

@@ -148,6 +148,22 @@ fn rules_refuse_and_warn_and_allow_nothing_if_they_can_not_be_evaluated() {
             (&json!("SUCCEEDED"), &json!("DeniedByPolicy"))
         );
 
+        // Nor does a request that renames it, and nothing has moved.
+        let renamed = id_of(project, "data/shelf");
+        let module = Module::running("build", &["true"]);
+        let alone = json!({"renamed_from": "data/store"});
+        assert_refused(
+            &stack.deploy_with(&renamed, &module, alone).await,
+            "DeniedByPolicy",
+            "expected a module that is renamed to be part of a plan",
+        );
+        stack.released(&renamed).await;
+        let stored: Vec<String> = stack.parameters(&store).await.into_keys().collect();
+        assert!(
+            stored.contains(&"metadata".to_owned()) && !stored.contains(&"renamed".to_owned()),
+            "{stored:?}"
+        );
+
         // Rules that are not valid are not stored by the command line, and allow nothing if they are stored by other means.
         let broken = "package seedflow\n\ndeny contains if {\n";
         let unstored = set(stack, project, broken).await;

@@ -193,7 +193,7 @@ fn a_renamed_module_keeps_its_stack_its_role_and_its_consumers() {
             stack.deployment_released(project).await;
         }
 
-        // The old name is not free: whoever had it would have the same stack.
+        // The old name is not free: a module that had it would have the same stack.
         let taken = stack.finished(&stack.start(&destruction(&old)).await).await;
         assert_eq!(taken.error, "InvalidInput", "{}", taken.cause);
         stack.released(&old).await;

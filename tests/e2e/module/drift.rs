@@ -34,7 +34,7 @@ async fn set_timeout(stack: &TestStack, seconds: &str) {
 }
 
 /// The messages of a topic about the project.
-async fn told(queue: &mut EventQueue<'_>, count: usize) -> Vec<String> {
+async fn messages_of(queue: &mut EventQueue<'_>, count: usize) -> Vec<String> {
     let ours = |mail: &Value| {
         mail["Message"]
             .as_str()
@@ -82,7 +82,7 @@ fn a_changed_stack_is_reported_as_drifted_until_it_is_as_it_was_deployed() {
             "{status:?}"
         );
 
-        // What is known already is recorded, and told nobody again.
+        // What is known already is recorded, and sent to nobody again.
         let again = drift(stack, &[&name, "--now", "--json"]).await.json();
         let record = &again["modules"][0];
         assert_eq!(
@@ -117,10 +117,10 @@ fn a_changed_stack_is_reported_as_drifted_until_it_is_as_it_was_deployed() {
         assert_eq!(of("recovered"), [false, false, true]);
         assert_eq!(details[1]["deployed_by"], deployed.execution.as_str());
         let messages = [1, 2].map(|at| details[at]["message"].as_str().unwrap());
-        assert_eq!(told(&mut mails, 2).await, messages);
-        let told_by_chat = told(&mut chats, 2).await;
+        assert_eq!(messages_of(&mut mails, 2).await, messages);
+        let in_chat = messages_of(&mut chats, 2).await;
         assert_eq!(
-            serde_json::from_str::<Value>(&told_by_chat[0]).unwrap(),
+            serde_json::from_str::<Value>(&in_chat[0]).unwrap(),
             details[1]["chat"]
         );
     });

@@ -343,8 +343,7 @@ impl Account {
     /// The state machine that checks for drift.
     #[must_use]
     pub fn drift_arn(&self) -> String {
-        let deploy = &self.deploy_state_machine_arn;
-        format!("{}-drift", deploy.strip_suffix("-deploy").unwrap_or(deploy))
+        format!("{}-drift", self.state_machines())
     }
 
     /// The execution of a deployment's workflow that an execution of the state machine that plans has started.

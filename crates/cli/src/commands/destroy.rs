@@ -114,7 +114,7 @@ mod tests {
         for (field, value) in more.as_object().unwrap() {
             output[field] = value.clone();
         }
-        Planned::of_bucket(&output, "work").unwrap()
+        Planned::of_bucket(&output, "plans").unwrap()
     }
 
     #[test]
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn a_plan_that_is_too_long_is_not_taken_for_an_empty_one() {
         let output = json!({"deployment": {"project": "shop", "deployment": "dev"}, "plan_key": "plans/e/deployment.json"});
-        let error = Planned::of_bucket(&output, "work").err().unwrap().to_string();
-        assert!(error.contains("s3://work/plans/e/deployment.json"), "{error}");
+        let error = Planned::of_bucket(&output, "plans").err().unwrap().to_string();
+        assert!(error.contains("s3://plans/plans/e/deployment.json"), "{error}");
     }
 }

@@ -48,13 +48,7 @@ pub struct Drift {
 impl Drift {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let (project, target) = match &self.target {
-            Some(target) => {
-                let (project, target) = self.project.meant(account, target).await?;
-                (project, Some(target))
-            }
-            None => (self.project.find(account).await?, None),
-        };
+        let (project, target) = self.project.whole_or(account, self.target.as_ref()).await?;
         let execution = match self.now {
             true => Some(check(account, &input(&project, target.as_ref()), ui).await?),
             false => None,

@@ -41,13 +41,7 @@ pub struct History {
 impl History {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let (project, target) = match &self.target {
-            Some(target) => {
-                let (project, target) = self.project.meant(account, target).await?;
-                (project, Some(target))
-            }
-            None => (self.project.find(account).await?, None),
-        };
+        let (project, target) = self.project.whole_or(account, self.target.as_ref()).await?;
         let found = executions::newest(&account.bucket(), &project, target.as_ref(), self.limit).await?;
         if self.json {
             print_json(json!({"project": project, "executions": found}), ui)?;

@@ -58,6 +58,22 @@ impl OfProject {
         Ok((project, target))
     }
 
+    /// The project, and what of it is meant; the whole of it without a target.
+    ///
+    /// # Errors
+    /// [`crate::exit::Refused`] if nothing has this name.
+    pub async fn whole_or(
+        &self,
+        account: &Account,
+        target: Option<&Target>,
+    ) -> Result<(Name, Option<Target>)> {
+        let Some(target) = target else {
+            return Ok((self.find(account).await?, None));
+        };
+        let (project, target) = self.meant(account, target).await?;
+        Ok((project, Some(target)))
+    }
+
     /// The module that is meant.
     ///
     /// # Errors

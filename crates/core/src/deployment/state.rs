@@ -22,8 +22,8 @@ use crate::module::stored_parameters::ModuleParameters;
 pub struct State {
     /// Parameters by `{group}-{module}`.
     stored: BTreeMap<String, ModuleParameters>,
-    /// The modules to which others were renamed, by the `{group}-{module}` of these.
-    renamed: BTreeMap<String, ModuleRef>,
+    /// The marks of the modules that were renamed, by their `{group}-{module}`.
+    renamed: BTreeMap<String, String>,
     /// The deployment's own status, if it exists and is readable.
     pub status: Option<DeploymentStatus>,
 }
@@ -47,8 +47,7 @@ impl State {
                     {
                         state.stored.entry(module.to_owned()).or_default().set(kind, text);
                     } else if kind == ParameterKind::Renamed.to_string() {
-                        let to = serde_json::from_str(&text).ok();
-                        state.renamed.extend(to.map(|to| (module.to_owned(), to)));
+                        state.renamed.insert(module.to_owned(), text);
                     }
                 }
                 None => {}
@@ -68,10 +67,8 @@ impl State {
     #[must_use]
     pub fn stored(&self, module: &ModuleId) -> ModuleParameters {
         let path = module.module_name();
-        let mark = self.renamed.get(&path);
         ModuleParameters {
-            // Its types have only text keys, so it always serialises.
-            renamed: mark.map(|to| serde_json::to_string(to).unwrap_or_default()),
+            renamed: self.renamed.get(&path).cloned(),
             ..self.stored.get(&path).cloned().unwrap_or_default()
         }
     }
@@ -89,7 +86,9 @@ impl State {
             self.stored.insert(to.module_name(), moved);
         }
         self.renamed.remove(&to.module_name());
-        self.renamed.insert(from.module_name(), ModuleRef::from(to));
+        // Its types have only text keys, so it always serialises.
+        let mark = serde_json::to_string(&ModuleRef::from(to)).unwrap_or_default();
+        self.renamed.insert(from.module_name(), mark);
     }
 
     /// A module's status.

@@ -85,7 +85,7 @@ pub enum Progress {
 pub enum Started {
     /// A detection with this id.
     Detection(String),
-    /// There is no such stack.
+    /// The stack does not exist.
     Missing,
     /// Not now: the stack is being changed, or another detection of it runs.
     Busy(String),
@@ -180,7 +180,7 @@ impl Progress {
             Started::Detection(detection) => Self::Running { detection },
             Started::Busy(why) => Self::Pending { why: Some(why) },
             Started::Missing => Self::Unchecked {
-                why: "there is no stack of this name".to_owned(),
+                why: "a stack of this name does not exist".to_owned(),
             },
         }
     }

@@ -432,7 +432,7 @@ pub(crate) mod tests {
         let missing = stack(&StackCheck {
             stack: "c".to_owned(),
             progress: Progress::Unchecked {
-                why: "there is no stack of this name".to_owned(),
+                why: "a stack of this name does not exist".to_owned(),
             },
         });
         let bad = stack(&compared("d", "DRIFTED", None));
@@ -443,7 +443,7 @@ pub(crate) mod tests {
         assert_eq!(state_of(&[good, missing.clone()], false), DriftState::Unknown);
         assert_eq!(
             reason_of(&[missing], false).unwrap(),
-            "c: there is no stack of this name"
+            "c: a stack of this name does not exist"
         );
     }
 

@@ -1,7 +1,7 @@
 //! Drift detection (CloudFormation user guide, "Detect unmanaged configuration changes to stacks and resources with drift
 //! detection").
 //!
-//! CloudFormation reads the resources with the rights of the caller, who so needs the right to read each of them.
+//! CloudFormation reads the resources with the rights of the caller, so the caller needs the right to read each of them.
 
 use aws_sdk_cloudformation::types::{
     PropertyDifference, StackDriftDetectionStatus, StackResourceDrift, StackResourceDriftStatus,
@@ -17,7 +17,7 @@ use crate::runtime::failure::{SdkFailure, failure};
 const NESTED: &str = "AWS::CloudFormation::Stack";
 
 impl CloudFormation {
-    /// The ARNs of the stacks that are nested in a stack; `None` if there is no such stack.
+    /// The ARNs of the stacks that are nested in a stack; `None` if the stack does not exist.
     pub async fn nested(&self, stack: &str) -> Result<Option<Vec<String>>> {
         let request = self.client.list_stack_resources().stack_name(stack);
         let mut pages = request.into_paginator().send();

@@ -4,7 +4,7 @@ use crate::error::says;
 use crate::ids::{Name, ParameterKind};
 use crate::module::fingerprint::deployspec_digest;
 use crate::module::input::{Limits, Options};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The manifest of a test: groups of modules. Each module has the upstream modules whose `Value` it consumes (or a
 /// literal value, without a slash), and its files.

@@ -1,0 +1,123 @@
+//! The modules of a plan that are destroyed: those that are deployed and no longer kept, consumers first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+
+use super::Planner;
+use crate::deployment::order;
+use crate::deployment::plan::{Item, PlannedAction, PlannedModule};
+use crate::module::metadata_reference::ModuleRef;
+
+impl Planner<'_> {
+    /// Adds the modules that are not kept, consumers first.
+    pub(super) fn destroy(
+        &mut self,
+        modules: Vec<ModuleRef>,
+        kept: &BTreeSet<ModuleRef>,
+        why: &str,
+        groups: &[String],
+    ) {
+        let deployed: BTreeSet<ModuleRef> = modules.into_iter().collect();
+        let going: BTreeSet<ModuleRef> = deployed
+            .iter()
+            .filter(|module| !kept.contains(*module) && self.planning.only.covers(&self.id(module)))
+            .cloned()
+            .collect();
+        let consumes: BTreeMap<ModuleRef, BTreeSet<ModuleRef>> = deployed
+            .iter()
+            .map(|module| (module.clone(), self.consumed_by(module, &deployed)))
+            .collect();
+        for wave in order::destroying(&going, &consumes, groups) {
+            let planned: Vec<PlannedModule> = wave
+                .iter()
+                .map(|module| self.gone(module, why, &deployed, &going, &consumes))
+                .collect();
+            let items: Vec<Item> = planned
+                .iter()
+                .filter_map(|planned| {
+                    let mut input = json!(self.id(&planned.module));
+                    input["action"] = json!("destroy");
+                    Some(Item {
+                        name: planned.execution.clone()?,
+                        input,
+                    })
+                })
+                .collect();
+            self.wave(None, items.into_iter());
+            self.modules.extend(planned);
+        }
+        for path in self.planning.state.without_owner() {
+            let path = format!("{}/{path}", self.planning.deployment.path());
+            self.warnings.push(format!(
+                "{path}: the status there names no module, so nobody knows whose parameters these are; deploy the module again or delete them"
+            ));
+        }
+    }
+
+    /// Decides on a module that is to be destroyed.
+    fn gone(
+        &self,
+        module: &ModuleRef,
+        why: &str,
+        deployed: &BTreeSet<ModuleRef>,
+        going: &BTreeSet<ModuleRef>,
+        consumes: &BTreeMap<ModuleRef, BTreeSet<ModuleRef>>,
+    ) -> PlannedModule {
+        // A module that is executed in this plan does not consume it afterwards: a manifest can only refer to its own
+        // modules.
+        let stays = |other: &&ModuleRef| !going.contains(*other) && !self.renewed.contains(*other);
+        let dependents: Vec<String> = deployed
+            .iter()
+            .filter(stays)
+            .filter(|other| consumes.get(*other).is_some_and(|of| of.contains(module)))
+            .map(ToString::to_string)
+            .collect();
+        let stored = self.planning.state.stored(&self.id(module));
+        let renamed_to = stored.renamed_to().filter(|_| !stored.is_refused_only());
+        let (action, reason) = if let Some(to) = renamed_to {
+            (
+                PlannedAction::Blocked,
+                format!("its rename to {to} was interrupted; deploy {to} with its renamedFrom"),
+            )
+        } else if dependents.is_empty() {
+            (PlannedAction::Destroy, why.to_owned())
+        } else {
+            (
+                PlannedAction::Blocked,
+                format!(
+                    "it can't be destroyed while {} consumes its values; deploy without them, or destroy both",
+                    dependents.join(", ")
+                ),
+            )
+        };
+        PlannedModule {
+            module: module.clone(),
+            action,
+            moves: false,
+            renamed_from: None,
+            reasons: vec![reason],
+            changes: Vec::new(),
+            definition: None,
+            unless: Vec::new(),
+            execution: (action == PlannedAction::Destroy).then(|| self.name(&self.id(module))),
+        }
+    }
+
+    /// The modules whose values a module was deployed with.
+    fn consumed_by(&self, module: &ModuleRef, deployed: &BTreeSet<ModuleRef>) -> BTreeSet<ModuleRef> {
+        let names = self
+            .planning
+            .state
+            .fingerprint(&self.id(module))
+            .map(|found| found.consumes);
+        let names = names.unwrap_or_default();
+        let is_named = |other: &&ModuleRef| {
+            let status = self.planning.state.status_of(&self.id(other)).ok().flatten();
+            let former = status.map(|status| status.former_names).unwrap_or_default();
+            let mut all = former.iter().chain([*other]);
+            all.any(|name| names.contains(&name.to_string()))
+        };
+        deployed.iter().filter(is_named).cloned().collect()
+    }
+}
