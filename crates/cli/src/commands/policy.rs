@@ -316,7 +316,7 @@ fn decide(policy: &str, plan: &PlanJson, now: Timestamp) -> Decision {
     policy.decide(&changes_of(&plan.modules), now)
 }
 
-/// Why a plan would wait for an approval by what the policy says. What applies without it is no part of it.
+/// Why a plan would wait for an approval by what the policy says. What applies without it is not included.
 fn waits(policy: &str, plan: &PlanJson) -> Vec<String> {
     let rule = ApprovalRule::of(Some(&StoredPolicy::of(&plan.deployment, policy.as_bytes())));
     let may_start = has_changes(&plan.modules) || plan.modules.iter().any(|module| !module.unless.is_empty());

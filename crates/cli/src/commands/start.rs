@@ -11,6 +11,7 @@ use seedflow_aws::services::sts;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::started_by::STARTED_BY;
+use seedflow_core::storage_layout::own_key;
 use seedflow_terminal::{Tone, Ui};
 use serde_json::{Value, json};
 
@@ -141,7 +142,7 @@ pub async fn start_by_upload(
         Subject::Module(_) => &account.state_machine_arn,
         Subject::Deployment(_) => &account.deploy_state_machine_arn,
     };
-    let key = format!("own/{}/{path}", sts::caller(&account.config).await?.id);
+    let key = own_key(&sts::caller(&account.config).await?.id, path);
     let sfn = account.step_functions();
     let before = sfn.newest(machine, NEWEST).await?;
     let uploaded = account.bucket().put_with_metadata(&key, file, metadata).await;

@@ -8,6 +8,7 @@ use seedflow_aws::services::s3::Bucket;
 use seedflow_core::ids::{ExecutionArn, ModuleId, Name};
 use seedflow_core::module::status::Status;
 use seedflow_core::pages::report_view::{Deployment, Module};
+use seedflow_core::storage_layout;
 use serde_json::Value;
 
 use super::target::Target;
@@ -34,7 +35,7 @@ impl ReportKey {
     /// Parses the key of a report; `None` for any other key.
     #[must_use]
     pub fn parse(project: &Name, key: &str) -> Option<Self> {
-        let names = key.strip_prefix("reports/")?.strip_suffix(".json")?;
+        let names = storage_layout::names_in_report_key(key)?;
         let names = names.strip_prefix(project.as_str())?.strip_prefix('/')?;
         let (deployment, module, execution) = match names.split('/').collect::<Vec<_>>().as_slice() {
             [deployment, execution] => (*deployment, None, *execution),
@@ -73,14 +74,17 @@ impl ReportKey {
 
 /// Whether there is a report of a project.
 pub async fn some(bucket: &Bucket, project: &Name) -> Result<bool> {
-    Ok(!bucket.keys(&format!("reports/{project}/")).await?.is_empty())
+    Ok(!bucket
+        .keys(&storage_layout::reports_of_project(project))
+        .await?
+        .is_empty())
 }
 
 /// The reports below a target, the newest first.
 pub async fn list(bucket: &Bucket, project: &Name, target: Option<&Target>) -> Result<Vec<ReportKey>> {
     let prefix = match target {
-        Some(target) => format!("reports/{project}/{target}/"),
-        None => format!("reports/{project}/"),
+        Some(target) => storage_layout::reports_of_target(project, &target.to_string()),
+        None => storage_layout::reports_of_project(project),
     };
     let written = bucket.keys_by_time(&prefix).await?;
     Ok(newest_first(project, target, written))

@@ -441,7 +441,7 @@ impl<'a> Planner<'a> {
         status.map_or(&[], |status| &status.groups)
     }
 
-    /// Those of which modules are still deployed: the others need no place any more.
+    /// Those with modules that are still deployed: the others need no place any more.
     fn deployed_groups(&self) -> Vec<String> {
         let modules = self.planning.state.deployed();
         let is_deployed = |group: &&String| modules.iter().any(|module| module.group.as_str() == **group);

@@ -15,6 +15,7 @@ use seedflow_cli::records::project;
 use seedflow_cli::view::status::table;
 use seedflow_cli::work::clock;
 use seedflow_core::ids::ModuleId;
+use seedflow_core::storage_layout::STATE;
 use serde_json::{Value, json};
 
 use crate::client::deployment::{self, Finished};
@@ -368,7 +369,7 @@ impl Demo<'_> {
             ui.say(format!("  {step:width$}  {state:9}  {:>8}", seconds(*took)));
         }
         ui.heading("Parameter Store");
-        let parameters = deployment::parameters(&self.stack.api(), "/sf").await?;
+        let parameters = deployment::parameters(&self.stack.api(), STATE).await?;
         parameters
             .iter()
             .for_each(|parameter| progress::show_parameter(parameter, ui));
