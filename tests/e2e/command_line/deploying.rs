@@ -177,15 +177,25 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
             &["while data/store consumes its values"],
         );
         stack.deployment_released(project).await;
+        let part = seedflow(stack, &["destroy", "dev/data", "--project", project, "--yes"]).await;
+        ended(&part, 0, &["store destroyed ("]);
+        stack.deployment_released(project).await;
+        let history = seedflow(stack, &["history", "dev", "-n", "3", "--project", project]).await;
+        let whole = |line: &&str| line.split_whitespace().any(|word| word == "dev");
+        let newest = history.out.lines().find(whole).unwrap_or_default();
+        assert!(
+            newest.contains(" destroyed "),
+            "it deployed nothing: {history:?}"
+        );
         let destroyed = seedflow(stack, &["destroy", "dev", "--project", project, "--yes"]).await;
-        ended(&destroyed, 0, &["store destroyed (", "vpc destroyed ("]);
+        ended(&destroyed, 0, &["vpc destroyed ("]);
         stack.deployment_released(project).await;
         let left = seedflow(stack, &["status", "dev/data", "--project", project, "--json"]).await;
         assert!(!left.out.contains("SUCCEEDED"), "{left:?}");
         // What was destroyed still has a last execution.
         for (command, code, part) in [
             ("follow", 0, "vpc destroyed ("),
-            ("logs", 0, "data/store"),
+            ("logs", 0, "network/vpc"),
             ("retry", 4, "expected an execution that failed"),
             ("cancel", 4, "nothing was stopped"),
         ] {
