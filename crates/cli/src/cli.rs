@@ -236,11 +236,13 @@ mod tests {
         // With the options that further commands inherit.
         cli.build();
         let all = commands(&cli, "");
-        let runs = all.iter().filter(|(path, command)| {
-            !command.is_subcommand_required_set() && !path.contains(" help")
-        });
+        let runs = all
+            .iter()
+            .filter(|(path, command)| !command.is_subcommand_required_set() && !path.contains(" help"));
         let (with, without): (Vec<_>, Vec<_>) = runs.partition(|(_, command)| {
-            command.get_arguments().any(|argument| argument.get_id() == "json")
+            command
+                .get_arguments()
+                .any(|argument| argument.get_id() == "json")
         });
         let names = |of: Vec<&(String, clap::Command)>| -> BTreeSet<String> {
             of.into_iter().map(|(path, _)| path.trim().to_owned()).collect()

@@ -44,6 +44,18 @@ fn a_new_project_deploys_as_it_was_written() {
         let topic = metadata["TopicArn"].as_str().expect("a topic");
         assert!(topic.starts_with("arn:aws:sns:"), "{topic}");
         stack.deployment_released("begun").await;
+        let module = folder.path().join("module");
+        let module = module.to_str().expect("a path");
+        let begun = seedflow(stack, &["init", "module", module]).await;
+        assert_eq!(begun.code, Some(0), "{begun:?}");
+        let names =
+            "--project begun --deployment dev --group more --module alone --parameter display-name=Alone";
+        let names: Vec<&str> = names.split(' ').collect();
+        let deployed = seedflow(stack, &[&["deploy", module][..], &names].concat()).await;
+        assert!(
+            deployed.code == Some(0) && deployed.out.contains("alone deployed ("),
+            "{deployed:?}"
+        );
         for arguments in [
             &["completions", "bash"][..],
             &["status", "--project", "begun", "--watch"],

@@ -87,7 +87,10 @@ fn assert_documented(arguments: &[&str], out: &str) {
     }
     for field in fields {
         let is_named = row.contains(&format!("\"{field}\""));
-        assert!(is_named, "{words:?}: {field} is missing in docs/command-line.md: {row}");
+        assert!(
+            is_named,
+            "{words:?}: {field} is missing in docs/command-line.md: {row}"
+        );
     }
 }
 

@@ -70,7 +70,9 @@ impl Check {
             let fetcher = Fetcher::new(credentials, Limits::default());
             unreachable = fetch(repository, sources, &fetcher);
         }
-        let unreachable = unreachable.into_iter().map(|error| Problem::Source(error.message));
+        let unreachable = unreachable
+            .into_iter()
+            .map(|error| Problem::Source(error.message));
         let (deployment, found) = match manifest::check(repository, &given) {
             Ok(deployment) => (Some(deployment), Vec::new()),
             Err(found) => (None, found),
@@ -176,7 +178,11 @@ fn group_json(group: &Group) -> Value {
 }
 
 fn module_json(module: &Module) -> Value {
-    let (account, region) = module.place.as_ref().map(|(account, region)| (account, region)).unzip();
+    let (account, region) = module
+        .place
+        .as_ref()
+        .map(|(account, region)| (account, region))
+        .unzip();
     json!({
         "module": module.id.module,
         "source": module.folder.to_string(),
@@ -323,10 +329,13 @@ mod tests {
         let problem = &found["problems"][0];
         assert_eq!(
             (&problem["file"], &problem["line"], &problem["field"]),
-            (&json!("network.yaml"), &json!(2), &json!("path")),
+            (&json!("network.yaml"), &json!(2), &json!("modules[0].path")),
             "{found}"
         );
-        assert!(problem["message"].is_string() && found.get("groups").is_none(), "{found}");
+        assert!(
+            problem["message"].is_string() && found.get("groups").is_none(),
+            "{found}"
+        );
     }
 
     #[test]

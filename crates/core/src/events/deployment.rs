@@ -176,7 +176,9 @@ fn message(
         State::Unknown => "is in a state that this version doesn't know".to_owned(),
     };
     let recovered = match status.previous_state {
-        Some(before) if status.state.recovers(Some(before)) => format!("; the deployment before {}", before.did()),
+        Some(before) if status.state.recovers(Some(before)) => {
+            format!("; the deployment before {}", before.did())
+        }
         _ => String::new(),
     };
     format!(

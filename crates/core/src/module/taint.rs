@@ -140,7 +140,10 @@ mod tests {
         };
         let failed = of(Some(record.clone()), State::Failed);
         assert_eq!(failed.name, ErrorName::InvalidInput);
-        assert!(failed.message.contains("with a last deployment that failed"), "{failed}");
+        assert!(
+            failed.message.contains("with a last deployment that failed"),
+            "{failed}"
+        );
         assert!(of(None, State::Succeeded).message.contains("no record"));
         let nothing = plan(&record.module, None, &ModuleParameters::default(), NOW).unwrap_err();
         assert!(nothing.message.contains("nothing that is deployed"), "{nothing}");
