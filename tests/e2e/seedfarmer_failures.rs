@@ -91,7 +91,7 @@ fn situation_1_a_step_after_the_md5_is_refused() {
         // A repeated deployment is not "up to date".
         let again = stack.deploy_with(&id, &deploying(0), tag("new")).await;
         assert_state(&again, "SUCCEEDED");
-        assert_eq!(again.reasons, ["last deployment FAILED"]);
+        assert_eq!(again.reasons, ["last deployment failed"]);
         assert_eq!(stored_tag(stack, &id).await, "new");
     });
 }

@@ -141,7 +141,7 @@ fn what_a_module_published_and_printed_is_shown() {
         // Of a deployment those that its last execution built: network/vpc was unchanged.
         let all = shown(stack, &["logs", "dev"]).await;
         assert!(
-            all.out.contains("data/store\n$ echo no space left; exit 3\n")
+            all.out.starts_with("data/store\n$ echo no space left; exit 3\n")
                 && !all.out.contains("network/vpc\n"),
             "{all:?}"
         );

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{ArgAction, Args};
 use jiff::Timestamp;
 use seedflow_aws::services::sts;
 use seedflow_core::ids::ExecutionArn;
@@ -39,9 +39,9 @@ pub struct Showing {
 /// How much of an execution is shown.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Shown {
-    /// Shows the phases of each module too.
-    #[arg(long, short)]
-    verbose: bool,
+    /// Shows the phases of each module and what its build prints; -vv shows the states of its execution, too.
+    #[arg(long, short, action = ArgAction::Count)]
+    verbose: u8,
     /// Prints JSON (docs/command-line.md).
     #[arg(long)]
     json: bool,
@@ -51,8 +51,9 @@ impl Shown {
     fn detail(self) -> Detail {
         match (self.json, self.verbose) {
             (true, _) => Detail::None,
-            (false, true) => Detail::Phases,
-            (false, false) => Detail::Modules,
+            (false, 0) => Detail::Modules,
+            (false, 1) => Detail::Output,
+            (false, _) => Detail::States,
         }
     }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_core::ids::{ExecutionArn, ModuleId, Name};
-use seedflow_core::module::status::Status;
+use seedflow_core::module::status::{State, Status};
 use seedflow_core::pages::report_view::{Deployment, Module};
 use seedflow_core::storage_layout;
 use serde_json::Value;
@@ -203,6 +203,21 @@ impl Report {
         parsed.with_context(|| format!("{}: expected a report", key.key))
     }
 
+    /// The state for people. A deployment that stays is stored as deployed, also by an execution that only destroyed some
+    /// of its modules.
+    #[must_use]
+    pub fn shown_state(&self) -> &str {
+        let Self::Deployment(report) = self else {
+            return &self.status().state;
+        };
+        let (deployed, destroyed) = (State::Succeeded.as_str(), State::Destroyed.as_str());
+        let some = |state: &str| report.results.iter().any(|result| result.state == state);
+        match report.status.state == deployed && some(destroyed) && !some(deployed) {
+            true => destroyed,
+            false => &report.status.state,
+        }
+    }
+
     /// Start and end, as far as they are known.
     #[must_use]
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
@@ -235,10 +250,28 @@ impl Report {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use serde_json::json;
     use std::time::Duration;
 
     fn name(text: &str) -> Name {
         Name::parse("name", text).unwrap()
+    }
+
+    #[test]
+    fn an_execution_that_only_destroyed_modules_has_deployed_nothing() {
+        let shown = |state: &str, results: &[&str]| {
+            let results: Vec<Value> = results
+                .iter()
+                .map(|state| json!({"group": "g", "module": "m", "state": state}))
+                .collect();
+            let report = json!({"status": {"state": state}, "results": results});
+            let report = Report::Deployment(serde_json::from_value(report).unwrap());
+            report.shown_state().to_owned()
+        };
+        assert_eq!(shown("SUCCEEDED", &["DESTROYED", "UNCHANGED"]), "DESTROYED");
+        assert_eq!(shown("SUCCEEDED", &["DESTROYED", "SUCCEEDED"]), "SUCCEEDED");
+        assert_eq!(shown("FAILED", &["DESTROYED", "FAILED"]), "FAILED");
+        assert_eq!(shown("SUCCEEDED", &[]), "SUCCEEDED");
     }
 
     #[test]

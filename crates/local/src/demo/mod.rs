@@ -278,7 +278,7 @@ impl Demo<'_> {
         self.ui.heading("Recovery: the same module as before the failure");
         let (finished, after) = self.deploy("recovery", fragile, json!({})).await?;
         self.checks.state("it", &finished, "SUCCEEDED");
-        self.checks.reason(&finished, "last deployment FAILED");
+        self.checks.reason(&finished, "last deployment failed");
         let (api, about) = (self.stack.api(), self.stack.connection());
         let shown = pages::indexed(&api, about, fragile.id.project.as_str(), &finished.execution).await?;
         self.checks.that("the project's page lists it", shown);

@@ -279,6 +279,31 @@ fn a_value_that_changed_in_an_earlier_run_is_seen() {
     assert_eq!(planned.modules[2].reasons, ["deployment of net/vpc changed"]);
 }
 
+/// The value of a deployment that failed, whose upstream module is deployed again: by a rollback, it gets the value back that
+/// the consumer has.
+#[test]
+fn a_value_that_is_about_to_be_replaced_is_no_reason() {
+    let mut changed = THREE.to_vec();
+    changed[0] = ("net", &[("vpc", &[], "2"), ("dns", &[], "1")]);
+    let mut stored = deployed(THREE, "v", false);
+    set(&mut stored, "net/vpc", ParameterKind::Metadata, "Value", "w");
+    set(
+        &mut stored,
+        "data/store",
+        ParameterKind::Status,
+        "state",
+        "FAILED",
+    );
+    let (planned, _) = plan(&changed, &stored, &ALL);
+    assert_eq!(
+        planned.modules[2].reasons,
+        [
+            "consumes what net/vpc is about to publish",
+            "last deployment failed"
+        ]
+    );
+}
+
 #[test]
 fn what_failed_is_tried_again_and_what_succeeded_is_not() {
     let mut stored = deployed(THREE, "v", false);
@@ -294,7 +319,7 @@ fn what_failed_is_tried_again_and_what_succeeded_is_not() {
         shown(&planned),
         ["=net/vpc", "=net/dns", "+data/store", "?apps/web", "=apps/job"]
     );
-    assert_eq!(planned.modules[2].reasons, ["last deployment FAILED"]);
+    assert_eq!(planned.modules[2].reasons, ["last deployment failed"]);
 }
 
 #[test]
