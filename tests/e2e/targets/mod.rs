@@ -151,7 +151,8 @@ fn a_hostile_build_in_a_target_gets_nothing_of_home_or_of_another_target() {
             ("BUS", &bus),
         ];
         let write = format!("cat > hostile.sh <<'END_OF_SCRIPT'\n{SCRIPT}END_OF_SCRIPT\n");
-        let ended = build(&target, &[&write, ". ./hostile.sh"], &variables).await;
+        let run = format!("TOOLS='{}' && . ./hostile.sh", stack.bin().display());
+        let ended = build(&target, &[&write, &run], &variables).await;
         let log = deployment::log_lines(&target, &ended, 1000).await.unwrap();
         assert_eq!(ended["buildStatus"], "SUCCEEDED", "{log:#?}");
 
