@@ -49,6 +49,7 @@ const END_MACHINE: &str = "EndExecutionMachineRole";
 const UPLOAD: &str = "UploadRole";
 const EXECUTION_ENDED: &str = "ExecutionEndedRole";
 const BUILD: &str = "BuildRole";
+const READ_ONLY_BUILD: &str = "ReadOnlyBuildRole";
 
 /// The roles to which a call is granted.
 pub type Granted = &'static [&'static str];
@@ -101,7 +102,7 @@ const FOLDERS: [Folder; 20] = [
     ("locks", &[ACQUIRE_LOCK, CHECK_MD5, REQUEST_APPROVAL, MODULE_STACK, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
     ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION, EVALUATE_POLICY], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT, EVALUATE_POLICY], NOBODY),
     ("policies", &[CHECK_MD5, PLAN_DEPLOYMENT, EVALUATE_POLICY, APPROVE], NOBODY, NOBODY),
-    ("builds", &[UPDATE_METADATA, BUILD], &[START_BUILD, UPDATE_METADATA, BUILD], NOBODY),
+    ("builds", &[UPDATE_METADATA, BUILD, READ_ONLY_BUILD], &[START_BUILD, UPDATE_METADATA, DETECT_DRIFT, BUILD], NOBODY),
     ("index", &[PUBLISH_REPORT], &[PUBLISH_REPORT], NOBODY),
     ("reports", &[RECORD_DEPLOYMENT, PUBLISH_REPORT], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], NOBODY),
     ("reports/_drift", &[RECORD_DEPLOYMENT, PUBLISH_REPORT, DETECT_DRIFT], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION, DETECT_DRIFT], NOBODY),
@@ -275,8 +276,16 @@ fn parameters() -> Vec<Row> {
             &[CHECK_MD5, UPDATE_METADATA],
             &[status, state],
         ),
-        get(referenced, &[CHECK_MD5, PLAN_DEPLOYMENT, BUILD], &[referenced]),
-        get(PUBLIC, &[CHECK_MD5, PLAN_DEPLOYMENT, BUILD], &[PUBLIC]),
+        get(
+            referenced,
+            &[CHECK_MD5, PLAN_DEPLOYMENT, BUILD, READ_ONLY_BUILD],
+            &[referenced],
+        ),
+        get(
+            PUBLIC,
+            &[CHECK_MD5, PLAN_DEPLOYMENT, BUILD, READ_ONLY_BUILD],
+            &[PUBLIC],
+        ),
         get("AWS's others", NOBODY, &["/aws/reference/x"]),
         get(other, NOBODY, &[other]),
         // A granted name doesn't help another name.
@@ -357,7 +366,11 @@ fn work_bucket(bucket: &str) -> Vec<Row> {
     let copied = (bucket.to_owned(), object("builds"));
     rows.push(Row {
         answer: Some("NoSuchUpload"),
-        ..row("give up a copy in parts", &[UPDATE_METADATA], Call::abort(copied))
+        ..row(
+            "give up a copy in parts",
+            &[UPDATE_METADATA, DETECT_DRIFT],
+            Call::abort(copied),
+        )
     });
     // The readers of objects that may be missing: without this right S3 answers "access denied" instead.
     let list: Granted = &[
@@ -442,6 +455,7 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
         }
     };
     let builds = "/aws/codebuild/seedflow";
+    let read_only_builds = "/aws/codebuild/seedflow-read-only";
     let read = |group: &str, granted| {
         let stream = json!({"logGroupName": group, "logStreamName": "privileges"});
         Row {
@@ -453,6 +467,8 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
         read(builds, &[PUBLISH_REPORT, UPDATE_METADATA]),
         read("/aws/lambda/other", NOBODY),
         write(builds, &[BUILD]),
+        read(read_only_builds, &[DETECT_DRIFT]),
+        write(read_only_builds, &[READ_ONLY_BUILD]),
         ask(
             LOGS,
             "FilterLogEvents",
@@ -504,6 +520,7 @@ fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
 fn projects(fixtures: &Fixtures) -> Vec<Row> {
     let (ours, build, spare) = (fixtures.project.as_str(), &fixtures.build, &fixtures.spare);
     let sibling = format!("{ours}-privileges");
+    let read_only = format!("{ours}-read-only");
     let role = format!("arn:aws:iam::{}:role/x", fixtures.account);
     let create = |name: &str| json!({"name": name, "serviceRole": role});
     let read = |what: &str, granted, ids: &[&str]| {
@@ -519,6 +536,13 @@ fn projects(fixtures: &Fixtures) -> Vec<Row> {
         ),
         ask(
             CODEBUILD,
+            "StartBuild",
+            &read_only,
+            &[START_BUILD, DETECT_DRIFT],
+            json!({"projectName": read_only}),
+        ),
+        ask(
+            CODEBUILD,
             "CreateProject",
             &sibling,
             &[START_BUILD],
@@ -528,6 +552,17 @@ fn projects(fixtures: &Fixtures) -> Vec<Row> {
             "ours",
             &[CHECK_STATUS, START_BUILD, BUILD_EVENT, END_EXECUTION],
             &[build],
+        ),
+        read(
+            "read-only ones",
+            &[
+                CHECK_STATUS,
+                START_BUILD,
+                BUILD_EVENT,
+                END_EXECUTION,
+                DETECT_DRIFT,
+            ],
+            &[&format!("{read_only}:1")],
         ),
         read("ours and another's", NOBODY, &[build, "other:1"]),
         ask(

@@ -6,5 +6,6 @@
 
 pub mod check;
 pub mod difference;
+pub mod phases;
 pub mod record;
 pub mod request;
