@@ -369,7 +369,10 @@ impl Handler {
         let mut state = state::state(&self.modules, deployment).await?;
         let earlier = rollback::find(&self.modules, deployment, asked.to, &state).await?;
         let mut groups = earlier.record.plannable(&earlier.modules);
-        let problems = self.targets.check(&groups, &TargetsAsked::default(), home).await?;
+        let problems = self
+            .targets
+            .check(&groups, &TargetsAsked::default(), home)
+            .await?;
         let renames = Renames::apply(&mut groups, &mut state, &request.only, execution);
         request.refuse_unknown(&known(&groups, state.deployed()))?;
         let planning = Planning {

@@ -24,7 +24,7 @@ use seedflow_e2e::{Finished, Group, ModuleId, Shared, StackOptions, TestStack, m
 use serde_json::Value;
 
 /// Shared with other suites that need no settings of their own. Manifests may take variables from Parameter Store,
-/// builds may have networks, and two other accounts are targets.
+/// builds may have networks, and two other accounts and another region of its own are targets.
 pub static STACK: Shared = Shared::new(|| StackOptions {
     parameters: [
         ("ReferencedParameters", "shared/*"),
@@ -35,6 +35,7 @@ pub static STACK: Shared = Shared::new(|| StackOptions {
     .into(),
     targets: accounts::TARGETS
         .iter()
+        .chain([&accounts::NEAR])
         .map(|target| target.parse().expect("a target"))
         .collect(),
     ..StackOptions::default()

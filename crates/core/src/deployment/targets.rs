@@ -107,11 +107,18 @@ mod tests {
 
     #[test]
     fn all_problems_of_all_targets_are_one_error() {
-        let targets: Vec<Target> = ["222222222222/eu-west-1", "222222222222/us-east-1", "333333333333/eu-west-1", "444444444444/eu-west-1"]
+        let targets: Vec<Target> = [
+            "222222222222/eu-west-1",
+            "222222222222/us-east-1",
+            "333333333333/eu-west-1",
+            "444444444444/eu-west-1",
+        ]
+        .iter()
+        .map(|text| text.parse().unwrap())
+        .collect();
+        let unlisted = targets[..2]
             .iter()
-            .map(|text| text.parse().unwrap())
-            .collect();
-        let unlisted = targets[..2].iter().map(|target| (target.clone(), "not listed".to_owned()));
+            .map(|target| (target.clone(), "not listed".to_owned()));
         let mut problems = TargetProblems::of(&TargetsAsked {
             unlisted: unlisted.collect(),
             role_paths: Vec::new(),
