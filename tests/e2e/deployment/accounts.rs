@@ -13,10 +13,7 @@ use seedflow_local::client::deployment;
 use seedflow_local::git::{Remote, Wanted};
 use serde_json::{Value, json};
 
-use super::{STACK, assert_state, id_of, pages, results};
-
-/// An account of another region, and one of the same.
-pub const TARGETS: [&str; 2] = ["222222222222/eu-west-1", "333333333333/us-east-1"];
+use super::{STACK, TARGETS, assert_state, id_of, pages, results};
 
 /// Another region of Seedflow's own account.
 pub const NEAR: &str = "111122223333/eu-central-1";
