@@ -162,7 +162,11 @@ fn rules_take_events_of_this_account_and_no_replays_and_have_names_that_builds_a
             // the list.
             "BuildEndedRule" => serde_json::json!([
                 "HasTargets",
-                ["HasTargetOrganization", "AWS::NoValue", [",", [",", ["AWS::AccountId", [",", "TargetAccounts"]]]]],
+                [
+                    "HasTargetOrganization",
+                    "AWS::NoValue",
+                    [",", [",", ["AWS::AccountId", [",", "TargetAccounts"]]]]
+                ],
                 ours,
             ]),
             _ => ours,
