@@ -1,5 +1,7 @@
 //! The first steps of a new user: what is missing in the account, and a first project.
 
+use std::process::Stdio;
+
 use seedflow_e2e::command_line::{command, seedflow};
 use seedflow_e2e::{module_id, run};
 use serde_json::{Value, json};
@@ -62,12 +64,11 @@ fn a_new_project_deploys_as_it_was_written() {
         ] {
             let (reader, closed) = std::io::pipe().expect("a pipe");
             drop(reader);
-            let ended = command(stack, arguments)
-                .await
-                .stdout(closed)
-                .output()
-                .await
-                .expect("starting seedflow");
+            // `output` would take pipes of its own.
+            let mut program = command(stack, arguments).await;
+            let program = program.stdout(closed).stderr(Stdio::piped()).spawn();
+            let ended = program.expect("starting seedflow").wait_with_output().await;
+            let ended = ended.expect("an end");
             assert!(
                 ended.status.success() && ended.stderr.is_empty(),
                 "as after `| head`: {arguments:?}: {ended:?}"

@@ -76,8 +76,8 @@ fn assert_documented(arguments: &[&str], out: &str) {
     let words = &arguments[..arguments.len().min(2)];
     let row = documented(&words.join(" ")).or_else(|| documented(words[0]));
     let row = row.unwrap_or_else(|| panic!("{words:?}: docs/command-line.md has no row"));
-    // The values by their keys, or a report as it is stored.
-    if !row.contains('"') {
+    // The values by their keys, a report as it is stored, or a plan, which has a schema of its own.
+    if !row.contains('"') || row.contains("has all fields") {
         return;
     }
     let mut fields: Vec<&String> = printed.keys().collect();
