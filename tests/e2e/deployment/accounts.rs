@@ -10,10 +10,7 @@ use seedflow_local::client::deployment;
 use seedflow_local::git::{Remote, Wanted};
 use serde_json::{Value, json};
 
-use super::{STACK, assert_state, id_of, pages, results};
-
-/// An account of another region, and one of the same.
-pub const TARGETS: [&str; 2] = ["222222222222/eu-west-1", "333333333333/us-east-1"];
+use super::{STACK, TARGETS, assert_state, id_of, pages, results};
 
 fn target(text: &str) -> Target {
     text.parse().expect("a target")
