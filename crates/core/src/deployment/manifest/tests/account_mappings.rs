@@ -340,3 +340,30 @@ fn a_setting_of_an_account_is_refused_once_and_where_it_is() {
     }
     assert_eq!(found.len(), 2, "{found:#?}");
 }
+
+#[test]
+fn two_defaults_are_one_if_they_differ_in_the_alias_only() {
+    let mapping = |alias: &str, region: &str| {
+        format!(
+            "- alias: {alias}\n  accountId: 111111111111\n  default: true\n  regionMappings: [{{region: {region}, default: true}}]\n"
+        )
+    };
+    let manifest = |second: &str| {
+        let mappings = mapping("first", "eu-west-1") + second;
+        with_module("", &format!("targetAccountMappings:\n{mappings}"))
+    };
+    let expected = "targetAccountMappings[1]: targetAccountMappings[0] is the default already";
+    let same = manifest(&mapping("second", "eu-west-1"));
+    let warned = warnings(read_manifest(&same));
+    assert!(
+        warned.len() == 1 && warned[0].contains(&format!("{expected}, and the same but for the alias")),
+        "{warned:#?}"
+    );
+    let other = problems_of(&manifest(&mapping("second", "us-east-1")));
+    assert!(
+        other
+            .iter()
+            .any(|problem| problem.contains(&format!("{expected}; only one"))),
+        "{other:#?}"
+    );
+}
