@@ -39,6 +39,7 @@ const REQUEST_APPROVAL: &str = "RequestApprovalRole";
 const APPROVE: &str = "ApproveRole";
 const PUBLISH_REPORT: &str = "PublishReportRole";
 const DETECT_DRIFT: &str = "DetectDriftRole";
+const PREVIEW_MODULES: &str = "PreviewModulesRole";
 const DEPLOY: &str = "DeployRole";
 const PLAN: &str = "PlanRole";
 const REPOSITORY: &str = "RepositoryRole";
@@ -86,10 +87,10 @@ const APPROVALS: Granted = &[
 /// A folder of the work bucket, or one object in it, with the roles that may read, write and delete there.
 type Folder = (&'static str, Granted, Granted, Granted);
 #[rustfmt::skip]
-const FOLDERS: [Folder; 20] = [
+const FOLDERS: [Folder; 21] = [
     ("sources", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
     ("own", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], NOBODY, NOBODY),
-    ("uploads", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT], &[PLAN_DEPLOYMENT], NOBODY),
+    ("uploads", &[CHECK_MD5, UPDATE_METADATA, PLAN_DEPLOYMENT, PREVIEW_MODULES], &[PLAN_DEPLOYMENT], NOBODY),
     ("fetched", &[PLAN_DEPLOYMENT, FETCH_SOURCES], &[FETCH_SOURCES], NOBODY),
     ("values", &[CHECK_MD5, PLAN_DEPLOYMENT], &[UPDATE_METADATA, END_EXECUTION], &[UPDATE_METADATA]),
     ("values/privileges/dev/_status", &[CHECK_MD5, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[UPDATE_METADATA, RECORD_DEPLOYMENT]),
@@ -101,8 +102,9 @@ const FOLDERS: [Folder; 20] = [
     ("approvals/privileges/dev/verdict.json", APPROVALS, &[ACQUIRE_LOCK, REQUEST_APPROVAL, APPROVE], NOBODY),
     ("locks", &[ACQUIRE_LOCK, CHECK_MD5, REQUEST_APPROVAL, MODULE_STACK, UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], &[ACQUIRE_LOCK, END_EXECUTION], &[END_EXECUTION]),
     ("plans", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION, EVALUATE_POLICY], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT, EVALUATE_POLICY], NOBODY),
+    ("plans/privileges/previews.json", &[CHECK_MD5, MODULE_STACK, START_BUILD, UPDATE_METADATA, PLAN_DEPLOYMENT, RECORD_DEPLOYMENT, END_EXECUTION, EVALUATE_POLICY, PREVIEW_MODULES], &[ACQUIRE_LOCK, CHECK_MD5, PLAN_DEPLOYMENT, EVALUATE_POLICY, PREVIEW_MODULES], NOBODY),
     ("policies", &[CHECK_MD5, PLAN_DEPLOYMENT, EVALUATE_POLICY, APPROVE], NOBODY, NOBODY),
-    ("builds", &[UPDATE_METADATA, BUILD, READ_ONLY_BUILD], &[START_BUILD, UPDATE_METADATA, DETECT_DRIFT, BUILD], NOBODY),
+    ("builds", &[UPDATE_METADATA, BUILD, READ_ONLY_BUILD], &[START_BUILD, UPDATE_METADATA, DETECT_DRIFT, PREVIEW_MODULES, BUILD], NOBODY),
     ("index", &[PUBLISH_REPORT], &[PUBLISH_REPORT], NOBODY),
     ("reports", &[RECORD_DEPLOYMENT, PUBLISH_REPORT], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION], NOBODY),
     ("reports/_drift", &[RECORD_DEPLOYMENT, PUBLISH_REPORT, DETECT_DRIFT], &[UPDATE_METADATA, RECORD_DEPLOYMENT, END_EXECUTION, DETECT_DRIFT], NOBODY),
@@ -451,6 +453,7 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             "ApproveFunction" => &[APPROVE],
             "PublishReportFunction" => &[PUBLISH_REPORT],
             "DetectDriftFunction" => &[DETECT_DRIFT],
+            "PreviewModulesFunction" => &[PREVIEW_MODULES],
             unknown => panic!("say in the table what {unknown} may do"),
         }
     };
@@ -467,7 +470,7 @@ fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
         read(builds, &[PUBLISH_REPORT, UPDATE_METADATA]),
         read("/aws/lambda/other", NOBODY),
         write(builds, &[BUILD]),
-        read(read_only_builds, &[DETECT_DRIFT]),
+        read(read_only_builds, &[DETECT_DRIFT, PREVIEW_MODULES]),
         write(read_only_builds, &[READ_ONLY_BUILD]),
         ask(
             LOGS,
@@ -504,7 +507,8 @@ fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
             "PlanDeploymentFunction"
             | "FetchSourcesFunction"
             | "RecordDeploymentFunction"
-            | "RequestApprovalFunction" => &[DEPLOY],
+            | "RequestApprovalFunction"
+            | "PreviewModulesFunction" => &[DEPLOY],
             _ => &[DEPLOY_MODULE],
         };
         let function = name.clone();
@@ -538,7 +542,7 @@ fn projects(fixtures: &Fixtures) -> Vec<Row> {
             CODEBUILD,
             "StartBuild",
             &read_only,
-            &[START_BUILD, DETECT_DRIFT],
+            &[START_BUILD, DETECT_DRIFT, PREVIEW_MODULES],
             json!({"projectName": read_only}),
         ),
         ask(
@@ -561,6 +565,7 @@ fn projects(fixtures: &Fixtures) -> Vec<Row> {
                 BUILD_EVENT,
                 END_EXECUTION,
                 DETECT_DRIFT,
+                PREVIEW_MODULES,
             ],
             &[&format!("{read_only}:1")],
         ),
