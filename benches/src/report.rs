@@ -1,8 +1,12 @@
-//! The results, compared with the promises: for the terminal and for `docs/benchmarks.md`.
+//! The results, compared with the promises: for the terminal and for `docs/benchmarks.md`. Also Markdown tables, and
+//! templates of pages.
 //!
 //! The page has parts, and each part is one run of one commit: a run replaces the whole part.
 
+use std::collections::BTreeMap;
 use std::fmt;
+
+use anyhow::{Context, Result};
 
 use crate::machine::Machine;
 use crate::stats::grouped;
@@ -179,8 +183,47 @@ pub fn table(columns: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// A template with each `{{name}}` replaced by its value, and its tables aligned.
+pub fn fill(template: &str, values: &BTreeMap<String, String>) -> Result<String> {
+    let mut parts = template.split("{{");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once("}}").context("`{{` without `}}`")?;
+        text += values
+            .get(name)
+            .with_context(|| format!("unknown value {name}"))?;
+        text += rest;
+    }
+    let (mut page, mut table_rows) = (String::new(), Vec::<Vec<String>>::new());
+    for line in text.lines().chain([""]) {
+        if let Some(cells) = line.strip_prefix("| ") {
+            let cells = cells.trim_end_matches(" |").split(" | ");
+            table_rows.push(cells.map(|cell| cell.trim().to_owned()).collect());
+        } else if !line.starts_with("|-") {
+            if let Some((head, rows)) = table_rows.split_first() {
+                page += &table(&head.iter().map(String::as_str).collect::<Vec<_>>(), rows);
+            }
+            table_rows.clear();
+            page = page + line + "\n";
+        }
+    }
+    Ok(page.trim_end().to_owned() + "\n")
+}
+
+/// The lines of a table for a template.
+pub fn rows(rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let lines = rows.into_iter().map(|cells| format!("| {} |", cells.join(" | ")));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A row with a name in its first cell.
+pub fn row(name: impl Into<String>, cells: impl IntoIterator<Item = String>) -> Vec<String> {
+    std::iter::once(name.into()).chain(cells).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn part(title: &'static str, found: u64) -> Part {
@@ -238,5 +281,17 @@ mod tests {
             text,
             "|        | found |\n| ------ | ----- |\n| a name | 1     |\n"
         );
+    }
+
+    #[test]
+    fn a_template_is_filled_and_its_tables_are_aligned() {
+        let lines = rows([row("long name", ["1".to_owned()])]);
+        let values = [("rows".to_owned(), lines)].into();
+        let page = fill("|  | n |\n|---|---|\n{{rows}}\n", &values).unwrap();
+        assert_eq!(
+            page,
+            "|           | n   |\n| --------- | --- |\n| long name | 1   |\n"
+        );
+        assert!(fill("{{b}}", &values).is_err() && fill("{{rows", &values).is_err());
     }
 }

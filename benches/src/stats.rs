@@ -64,6 +64,46 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// `$1,234`, `$12.30`, `$0.412`, `$0.00031`: three significant digits, at least to the cent.
+pub fn dollars(amount: f64) -> String {
+    match amount {
+        0.0 => "$0".to_owned(),
+        large if large >= 1000.0 => format!("${}", grouped(large.round() as u64)),
+        large if large >= 1.0 => format!("${large:.2}"),
+        small => format!("${small:.*}", (2.0 - small.log10().floor()) as usize),
+    }
+}
+
+/// A number with the digits that matter: `1,234`, `12.3`, `0.0312`.
+pub fn amount(number: f64) -> String {
+    match number {
+        large if large >= 100.0 || large.fract().abs() < 1e-9 => grouped(large.round() as u64),
+        small if small >= 1.0 => format!("{small:.1}"),
+        small => format!("{small:.4}"),
+    }
+}
+
+/// A ratio: `12`, `4.7`.
+pub fn ratio(ratio: f64) -> String {
+    format!("{ratio:.*}", usize::from(ratio < 10.0))
+}
+
+/// `4.7 times`.
+pub fn times(factor: f64) -> String {
+    format!("{} times", ratio(factor))
+}
+
+/// `25 %`.
+pub fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+/// Seconds as minutes: `5 minutes`.
+pub fn minutes(seconds: f64) -> String {
+    let minutes = seconds / 60.0;
+    format!("{minutes} minute{}", if minutes == 1.0 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +122,14 @@ mod tests {
             ["7", "999", "1,000", "8,000,000"]
         );
         assert_eq!(megabytes(4_673_536), "4.7 MB");
+    }
+
+    #[test]
+    fn dollars_keep_the_digits_that_matter() {
+        let written = [0.0, 0.000_312, 0.0254, 0.5, 1.0, 12.345, 999.9, 1234.5].map(dollars);
+        assert_eq!(
+            written.join(" "),
+            "$0 $0.000312 $0.0254 $0.500 $1.00 $12.35 $999.90 $1,235"
+        );
     }
 }

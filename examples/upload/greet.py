@@ -1,4 +1,4 @@
-"""Greets everyone whom the manifest names."""
+"""Greets everyone that the manifest names."""
 import json
 import os
 

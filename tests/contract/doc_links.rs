@@ -3,7 +3,8 @@
 //! A document refers to something in two ways, and both are checked:
 //! - by a link, `[text](path#heading)` or `src="path"`, whose path is relative to the document;
 //! - by a code span, `path#item`, whose path starts at the repository's root. `#item` alone is another item of the file
-//!   named before. A path with `*` or `{…}` is checked up to there.
+//!   named before. A path with `*` or `{…}` is checked up to there. `suite::test`, or `suite::beginning…`, is a test of
+//!   `tests/`.
 //!
 //! Fenced blocks are examples and are not read, except for the packages and tests that a `cargo` command names.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -42,6 +43,18 @@ fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
             documents(&path, found);
         } else if name.ends_with(".md") {
             found.push(path);
+        }
+    }
+}
+
+/// The texts of all files with this name below a folder.
+fn files(folder: &Path, name: &str, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, name, found);
+        } else if path.file_name().is_some_and(|file| file == name) {
+            found.push(std::fs::read_to_string(path).unwrap());
         }
     }
 }
@@ -302,7 +315,25 @@ impl Checker<'_> {
                 };
                 drop(self.read(line, fixed));
             }
-            _ => {}
+            _ => self.test(line, span),
+        }
+    }
+
+    /// A test by its suite and its name, of which the end may be left out.
+    fn test(&mut self, line: usize, span: &str) {
+        let Some((suite, test)) = span.split_once("::") else {
+            return;
+        };
+        let test = test.trim_end_matches('…');
+        let is_name = |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        if suite.is_empty() || !is_name(suite) || !is_name(test) {
+            return;
+        }
+        let mut suites = Vec::new();
+        files(&self.root.join("tests"), &format!("{suite}.rs"), &mut suites);
+        let begin = format!("fn {test}");
+        if !suites.iter().any(|code| code.contains(&begin)) {
+            self.fault(line, &format!("expected a test {span} in tests/, found none"));
         }
     }
 
@@ -500,6 +531,8 @@ fn a_broken_reference_is_found() {
         "`#before_any_file`".to_owned(),
         "`template.yaml#NoSuchResource`".to_owned(),
         "`statemachine/deploy-module.asl.json#NoSuchState`".to_owned(),
+        "`no_such_suite::…`".to_owned(),
+        "`lock_queue::no_such_test…`".to_owned(),
         "`cargo test -p no-such-package`".to_owned(),
         "```\ncargo test -p seedflow-core --test no_such_program\n```".to_owned(),
     ];
@@ -513,6 +546,7 @@ fn a_broken_reference_is_found() {
         "`crates/*/src`, `functions/{a,b}`, `deployspec.yaml`, `reports/{project}.json`, `[x](no-such-file.md)`".to_owned(),
         format!("`{here}#what_documents_refer_to_exists`, `#Reference::Link`, `#FOLDERS`"),
         "`template.yaml#BuildProject`".to_owned(),
+        "`lock_queue::a_stopped_deployment…`, `lock_queue::…`".to_owned(),
         "```\n[x](no-such-file.md) `crates/no_such_file.rs`\ncargo run -p seedflow-local -- -p x\n```".to_owned(),
     ];
     for source in whole {

@@ -12,6 +12,7 @@ mod plan_json;
 mod policies;
 mod pull_requests;
 mod state_machines;
+mod storage_keys;
 mod task_errors;
 mod template;
 mod template_git;

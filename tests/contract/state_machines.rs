@@ -1,9 +1,12 @@
 //! The state machines in `statemachine/`, checked against what the functions promise.
 //!
 //! The linters know the language of state machines; these tests know our machines: which function fails with which
-//! error names, that every failure is recorded, and that no state reads a variable which some path leaves unassigned.
-//! The last check follows all transitions of the machine, including errors. `end-execution` follows the same rules of
-//! retrying.
+//! error names, that every failure is recorded, how long each task is tried again (`retries`), and that no state reads
+//! a variable which some path leaves unassigned (`variables`).
+
+mod retries;
+mod variables;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use seedflow_contract::{StateMachine, TaskEnd, errors, file, list, run_task};
@@ -369,81 +372,6 @@ fn any_failure_of_a_deployment_is_its_own_error() {
     }
 }
 
-/// The tasks of all machines that call a function, with their names.
-fn callers() -> Vec<(String, Value)> {
-    let drift = machine("drift").1;
-    let batch = drift["CheckBatches"]["ItemProcessor"]["States"].clone();
-    let batch: States = serde_json::from_value(batch).unwrap();
-    let all = [
-        states(),
-        machine("deploy").1,
-        machine("end-execution").1,
-        drift,
-        batch,
-    ]
-    .into_iter()
-    .flatten();
-    all.filter(|(_, state)| state["Arguments"]["FunctionName"].is_string())
-        .collect()
-}
-
-#[test]
-fn what_passes_by_itself_is_retried_for_minutes_and_what_was_decided_never() {
-    for (name, state) in callers() {
-        let rules = list(&state, "Retry");
-        let Some((crash, named)) = rules.split_last() else {
-            panic!("{name} retries nothing")
-        };
-        let (decided, passing) = named.split_last().expect("a rule of what was decided");
-        let passes: BTreeSet<&str> = passing.iter().flat_map(errors).collect();
-        let mut expected: BTreeSet<&str> = TRANSIENT.into();
-        match name.as_str() {
-            "StartBuild" => expected.extend(["AccountLimitExceeded", "RoleNotReady"]),
-            "AwaitBuild" => expected.extend(["BuildNotFound"]),
-            _ => {}
-        }
-        assert_eq!(passes, expected, "{name}");
-        // The first matching rule decides, so all names of the function must precede the crashes. Errors that
-        // RecordFailure throws only under the actions of others are left out there.
-        assert_eq!(decided["MaxAttempts"], 0, "{name}");
-        let mut left: BTreeSet<&str> = throws(&state).difference(&passes).copied().collect();
-        if state["Resource"]
-            .as_str()
-            .is_some_and(|r| r.ends_with("waitForTaskToken"))
-        {
-            left.insert("States.Timeout");
-        }
-        if name == "RecordFailure" {
-            left = ["AccessDenied", "Refused"].into();
-        }
-        assert_eq!(errors(decided), left, "{name}");
-        assert_eq!(errors(crash), ["States.ALL"].into(), "{name}");
-        assert_eq!(crash["MaxAttempts"], 2, "{name}");
-        // The locks of what has ended are taken over after the tries of end-execution (decision 33), so these are fewer.
-        let minutes = if name == "EndExecution" {
-            8.0..10.0
-        } else {
-            58.0..62.0
-        };
-        let longest = longest_wait(&passing[0]) / 60.0;
-        assert!(minutes.contains(&longest), "{name}: {longest}");
-    }
-}
-
-#[test]
-fn retries_back_off_with_jitter() {
-    for (name, state) in callers() {
-        for rule in list(&state, "Retry")
-            .iter()
-            .filter(|rule| rule["MaxAttempts"] != 0)
-        {
-            assert!(rule["BackoffRate"].as_f64().unwrap() > 1.0, "{name}");
-            assert!(rule["MaxDelaySeconds"].as_u64().is_some(), "{name}");
-            assert_eq!(rule["JitterStrategy"], "FULL", "{name}");
-        }
-    }
-}
-
 #[test]
 fn an_end_that_could_not_be_settled_is_kept_for_a_person() {
     let (_, states) = machine("end-execution");
@@ -492,53 +420,6 @@ fn what_is_refused_at_an_end_is_reported_and_holds_nothing_up() {
     assert_eq!(states["NotAllSettled"]["Type"], "Fail");
 }
 
-/// The longest total wait of a rule's retries, in seconds; full jitter only shortens it.
-fn longest_wait(rule: &Value) -> f64 {
-    let field = |name: &str| rule[name].as_f64().unwrap();
-    let (mut delay, mut sum) = (field("IntervalSeconds"), 0.0);
-    for _ in 0..rule["MaxAttempts"].as_u64().unwrap() {
-        sum += delay.min(field("MaxDelaySeconds"));
-        delay *= field("BackoffRate");
-    }
-    sum
-}
-
-#[test]
-fn a_retry_of_a_start_knows_that_it_is_one_and_a_full_account_is_waited_for_a_week_a_role_for_a_minute() {
-    let states = states();
-    // CodeBuild forgets the idempotency token after five minutes; a retry looks for the build before that.
-    assert_eq!(
-        states["StartBuild"]["Arguments"]["Payload"]["attempt"],
-        "{% $states.context.State.RetryCount %}"
-    );
-    let limit = &list(&states["StartBuild"], "Retry")[1];
-    assert_eq!(errors(limit), ["AccountLimitExceeded"].into());
-    let days = longest_wait(limit) / 86_400.0;
-    assert!((6.5..7.0).contains(&days), "{days}");
-    // 500 builds of five minutes, 20 at once, take 125 minutes. With full jitter a wait is half as long on average, and a queue
-    // of CodeBuild is empty after 25 minutes: it is filled again before.
-    assert!(limit["MaxDelaySeconds"].as_u64().unwrap() < 25 * 60);
-    // Full jitter waits half of the longest time on average.
-    let role = &list(&states["StartBuild"], "Retry")[2];
-    assert_eq!(errors(role), ["RoleNotReady"].into());
-    let mean = longest_wait(role) / 2.0;
-    assert!((50.0..70.0).contains(&mean), "{mean}");
-}
-
-/// Each try of a function is three events: scheduled, started, failed. A history ends with 25,000 (aws-facts W4).
-#[test]
-fn all_tries_of_all_tasks_together_leave_room_in_the_history() {
-    for machine in StateMachine::ALL {
-        let (_, states) = self::machine(machine);
-        let tries = |state: &Value| -> u64 {
-            let rules = list(state, "Retry").iter();
-            rules.filter_map(|rule| rule["MaxAttempts"].as_u64()).sum()
-        };
-        let events = 3 * states.values().map(tries).sum::<u64>();
-        assert!(events < 24_000, "{machine}: {events}");
-    }
-}
-
 /// Who may start this machine only can't deploy, and runs nothing of the repository: no field of an input overrides those
 /// that make it a plan.
 #[test]
@@ -555,45 +436,13 @@ fn what_is_started_to_plan_plans_and_nothing_else() {
     assert_eq!(asked["StateMachineArn"], "${DeployArn}");
 }
 
-/// The error is named `ExecutionLimitExceeded` in the API reference (StartExecution) and in the developer guide's example
-/// ("Start a new AWS Step Functions state machine from a running execution").
-#[test]
-fn a_module_waits_where_the_account_runs_as_many_executions_as_it_may() {
-    let (_, states) = machine("deploy");
-    let deploy = &states["DeployWave"]["ItemProcessor"]["States"]["DeployModule"];
-    assert!(
-        list(deploy, "Retry")
-            .iter()
-            .any(|rule| errors(rule).contains("StepFunctions.ExecutionLimitExceeded"))
-    );
-}
-
-#[test]
-fn a_lost_event_costs_ten_minutes() {
-    let (module, deployment) = (states(), machine("deploy").1);
-    for (states, name, again) in [
-        (&module, "AwaitBuild", "AwaitBuild"),
-        (&module, "WaitForLock", "AcquireLock"),
-        (&deployment, "WaitForLock", "AcquireLock"),
-    ] {
-        let state = &states[name];
-        assert_eq!(
-            state["Resource"],
-            "arn:${Partition}:states:::lambda:invoke.waitForTaskToken"
-        );
-        // A literal: the emulator accepts no expression here.
-        assert_eq!(state["TimeoutSeconds"], 600);
-        let first = &list(state, "Catch")[0];
-        assert_eq!(errors(first), ["States.Timeout"].into());
-        assert_eq!(first["Next"], again);
-    }
-}
-
 /// The size limit of Step Functions for the input, arguments, result or output of a state, in bytes of UTF-8 (Step
 /// Functions Developer Guide, "Service quotas").
 const MAX_PAYLOAD: usize = 262_144;
+
 /// A character has at most four bytes in UTF-8.
 const MAX_CHARACTER: usize = 4;
+
 /// Data sent beside the input: a token of up to 2,048 characters (API_SendTaskSuccess), two ARNs of up to 256, two
 /// times.
 const BESIDE_THE_INPUT: usize = 4096;
@@ -640,26 +489,6 @@ fn no_definition_and_no_template_has_a_partition_of_its_own() {
 }
 
 #[test]
-fn each_number_of_a_retry_is_one_that_step_functions_takes() {
-    // Step Functions Developer Guide, "Handling errors", "Retrier fields".
-    for (name, state) in callers() {
-        for rule in list(&state, "Retry") {
-            let field = |name: &str| rule[name].as_u64();
-            assert!(
-                field("MaxAttempts").is_some_and(|most| most <= 99_999_999),
-                "{name}"
-            );
-            let interval = field("IntervalSeconds").unwrap_or(1);
-            assert!((1..=99_999_999).contains(&interval), "{name}");
-            assert!(
-                field("MaxDelaySeconds").is_none_or(|most| most > interval && most < 31_622_400),
-                "{name}"
-            );
-        }
-    }
-}
-
-#[test]
 fn a_build_that_did_not_succeed_is_a_failure_with_any_status() {
     let states = states();
     let [without_role, choice] = list(&states["BuildSucceeded"], "Choices") else {
@@ -679,124 +508,6 @@ fn a_build_that_did_not_succeed_is_a_failure_with_any_status() {
 }
 
 // --- Variables -------------------------------------------------------------------------------------
-
-/// A transition: its target, and whether the state's `Assign` has run on it.
-fn arrows(state: &Value) -> Vec<(&str, bool)> {
-    let next = |rule: &'static str, field: &'static str, assigned: bool| {
-        list(state, rule)
-            .iter()
-            .filter_map(move |r| Some((r[field].as_str()?, assigned)))
-    };
-    let own = ["Next", "Default"]
-        .into_iter()
-        .filter_map(|field| Some((state[field].as_str()?, true)));
-    own.chain(next("Choices", "Next", true))
-        .chain(next("Catch", "Next", false))
-        .collect()
-}
-
-/// The variables that a rule of `Catch` or `Choices` with the target `next` assigns; several rules must agree.
-fn assigned_by_rule<'a>(state: &'a Value, rules: &str, next: &str) -> BTreeSet<&'a str> {
-    let rules = list(state, rules).iter().filter(|rule| rule["Next"] == next);
-    let names = |rule: &'a Value| -> BTreeSet<&'a str> {
-        let assigned = rule["Assign"].as_object();
-        assigned
-            .into_iter()
-            .flat_map(|a| a.keys().map(String::as_str))
-            .collect()
-    };
-    rules
-        .map(names)
-        .reduce(|all, one| &all & &one)
-        .unwrap_or_default()
-}
-
-/// The variables that are assigned on every path to each reachable state.
-fn assigned<'a>(start: &'a str, states: &'a States) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
-    let mut known = BTreeMap::from([(start, BTreeSet::new())]);
-    let mut todo = vec![start];
-    while let Some(name) = todo.pop() {
-        let own = states[name]["Assign"]
-            .as_object()
-            .into_iter()
-            .flat_map(|a| a.keys().map(String::as_str));
-        let (before, own) = (known[name].clone(), own.collect::<BTreeSet<_>>());
-        for (next, with_own) in arrows(&states[name]) {
-            let here = if with_own {
-                &(&before | &own) | &assigned_by_rule(&states[name], "Choices", next)
-            } else {
-                &before | &assigned_by_rule(&states[name], "Catch", next)
-            };
-            let merged = known.get(next).map_or(here.clone(), |there| there & &here);
-            if known.get(next) != Some(&merged) {
-                known.insert(next, merged);
-                todo.push(next);
-            }
-        }
-    }
-    known
-}
-
-/// The variables that an expression reads: `$name` that is neither a call nor `$states`.
-fn reads(expression: &str) -> BTreeSet<&str> {
-    let words = expression.split('$').skip(1).map(|rest| {
-        let end = rest
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .unwrap_or(rest.len());
-        rest.split_at(end)
-    });
-    words
-        // A lone `$` is the end of a regular expression.
-        .filter(|(name, rest)| !["", "states"].contains(name) && !rest.starts_with('('))
-        .map(|(name, _)| name)
-        .collect()
-}
-
-fn expressions<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
-    match value {
-        Value::String(text) if text.starts_with("{%") => found.push(text),
-        Value::Array(items) => items.iter().for_each(|item| expressions(item, found)),
-        Value::Object(fields) => fields.values().for_each(|field| expressions(field, found)),
-        _ => {}
-    }
-}
-
-fn undeclared(start: &str, states: &States) -> Vec<String> {
-    let known = assigned(start, states);
-    let mut problems = Vec::new();
-    for (name, state) in states {
-        let Some(known) = known.get(name.as_str()) else {
-            problems.push(format!("{name} is never reached"));
-            continue;
-        };
-        let mut found = Vec::new();
-        expressions(state, &mut found);
-        for variable in found
-            .into_iter()
-            .flat_map(reads)
-            .filter(|variable| !known.contains(variable))
-        {
-            problems.push(format!("{name} reads ${variable}"));
-        }
-    }
-    problems
-}
-
-#[test]
-fn no_state_reads_a_variable_that_some_path_leaves_unassigned() {
-    let (start, states) = machine("end-execution");
-    let ending = ("end-execution", start, states);
-    for (machine, start, states) in workflows().into_iter().chain([ending]) {
-        assert_eq!(undeclared(&start, &states), Vec::<String>::new(), "{machine}");
-    }
-}
-
-#[test]
-fn that_check_finds_a_variable_that_a_caught_error_leaves_unassigned() {
-    let mut states = states();
-    states.get_mut("RecordFailure").unwrap()["Arguments"]["Payload"]["plan"] = "{% $plan %}".into();
-    assert_eq!(undeclared(START, &states), ["RecordFailure reads $plan"]);
-}
 
 #[test]
 fn every_state_says_what_it_is_for() {

@@ -1,14 +1,14 @@
-//! How many AWS calls a deployment makes, with its cleanup and its pages. The stack belongs to this test alone, so that
-//! no other calls are counted.
+//! How many AWS calls a deployment makes, with its cleanup and its pages. While they are counted, the other tests of the
+//! stack wait.
 
 use seedflow_core::pages::index::Index;
-use seedflow_e2e::{Caller, Module, ModuleId, Shared, StackOptions, TestStack, eventually, run};
+use seedflow_e2e::{Caller, Module, ModuleId, TestStack, eventually, run};
 use serde_json::json;
+
+use crate::iam_privileges;
 
 /// Of a module whose build fails.
 const FAILURE: u64 = 42;
-
-static STACK: Shared = Shared::new(StackOptions::default);
 
 /// The calls that the functions made since the last count.
 fn calls(stack: &TestStack) -> (u64, String) {
@@ -33,7 +33,7 @@ async fn published(stack: &TestStack, id: &ModuleId, execution: &str) {
 #[test]
 fn a_changed_module_costs_at_most_37_calls_a_new_one_40_and_an_unchanged_one_at_most_11() {
     run(async {
-        let stack = STACK.get().await;
+        let (_alone, stack) = iam_privileges::alone().await;
         let id = stack.module_id("counted");
         let module = Module::running("build", &["sleep 1"]).file("data", "one");
         // The first deployment keeps bundle and record before its build, too.

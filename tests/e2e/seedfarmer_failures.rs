@@ -4,17 +4,12 @@
 
 use std::time::Duration;
 
-use seedflow_e2e::{
-    Action, Caller, Finished, Module, ModuleId, Rule, RuleGuard, Shared, StackOptions, TestStack, module_id,
-    run,
-};
+use seedflow_e2e::{Action, Caller, Finished, Module, ModuleId, Rule, RuleGuard, TestStack, module_id, run};
 use serde_json::{Value, json};
 
-/// Waits between retries are AWS's, since some of these tests count them; a lost event costs seconds.
-static STACK: Shared = Shared::new(|| StackOptions {
-    await_timeout: Some(Duration::from_secs(5)),
-    ..StackOptions::default()
-});
+// Waits between retries are AWS's there, since some of these tests count them.
+use crate::deployment::STACK;
+use crate::waits;
 
 /// A module whose build prints what it deployed, after a while.
 fn deploying(seconds: u32) -> Module {
@@ -96,7 +91,7 @@ fn situation_1_a_step_after_the_md5_is_refused() {
         // A repeated deployment is not "up to date".
         let again = stack.deploy_with(&id, &deploying(0), tag("new")).await;
         assert_state(&again, "SUCCEEDED");
-        assert_eq!(again.reasons, ["last deployment FAILED"]);
+        assert_eq!(again.reasons, ["last deployment failed"]);
         assert_eq!(stored_tag(stack, &id).await, "new");
     });
 }
@@ -307,7 +302,8 @@ fn situation_7_parameter_store_answers_too_many_updates_for_ten_seconds() {
 #[test]
 fn situation_8_the_network_is_gone_while_it_waits_for_the_build() {
     run(async {
-        let stack = STACK.get().await;
+        // A lost event costs seconds on this stack.
+        let stack = waits::STACK.get().await;
         let id = stack.module_id("failure-8");
         let project = format!("{}-failure-8", stack.about().project_name);
         let more = json!({"parameters": {"tag": "t"}, "build": {"project_name": project}});

@@ -1,6 +1,6 @@
 //! The waits of the workflow: for an event that never arrives, and in an account that runs its maximum of builds.
 //!
-//! The stack belongs to this suite alone, because it waits seconds where AWS waits minutes.
+//! The stack waits seconds where AWS waits minutes; few other tests can use it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use seedflow_core::telemetry::metric::Metric;
 use seedflow_e2e::{Action, Caller, Module, Rule, Shared, StackOptions, eventually, run};
 use serde_json::json;
 
-static STACK: Shared = Shared::new(|| StackOptions {
+pub static STACK: Shared = Shared::new(|| StackOptions {
     await_timeout: Some(Duration::from_secs(5)),
     // The cleanup after a stopped execution waits as long for a function that was just running.
     function_timeout: Some(Duration::from_secs(20)),

@@ -6,7 +6,8 @@
 
 use seedflow_e2e::Action;
 
-use crate::fault_case::{About, Amount, Build, Call, End, Fault, FaultCase, run_cases};
+use crate::fault_case::run::run_cases;
+use crate::fault_case::{About, Amount, Build, Call, End, Fault, FaultCase};
 use crate::{NEVER_ENTERED, TARGET};
 
 pub const TAKE_LOCK: Call = call("s3", "PutObject", About::Lock);

@@ -8,7 +8,8 @@ use std::time::Duration;
 use seedflow_e2e::{Action, When};
 
 use crate::calls::*;
-use crate::fault_case::{Amount, Build, Call, End, Fault, FaultCase, run_cases};
+use crate::fault_case::run::run_cases;
+use crate::fault_case::{Amount, Build, Call, End, Fault, FaultCase};
 
 const KILLED: &str = "Runtime.ExitError";
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use seedflow_e2e::Action;
 
 use crate::calls::{BUILD_EVENT, REGISTER};
-use crate::fault_case::{Build, Fault, FaultCase, run_cases};
+use crate::fault_case::run::run_cases;
+use crate::fault_case::{Build, Fault, FaultCase};
 use crate::{AWAIT, TARGET};
 
 #[test]

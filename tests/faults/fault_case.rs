@@ -1,13 +1,11 @@
 //! A case of the table: a deployment, its faults, and the conditions that hold when it has ended.
 
-mod run;
+pub mod run;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use seedflow_e2e::Action;
-
-pub use run::run_cases;
 
 /// A call of the workflow: its operation, and the text in it that names the module.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,8 @@
 use seedflow_e2e::Action;
 
 use crate::calls::*;
-use crate::fault_case::{Amount, Call, End, Fault, FaultCase, run_cases};
+use crate::fault_case::run::run_cases;
+use crate::fault_case::{Amount, Call, End, Fault, FaultCase};
 use crate::{NEVER_ENTERED, TARGET};
 
 /// https://docs.aws.amazon.com/systems-manager/latest/APIReference/CommonErrors.html

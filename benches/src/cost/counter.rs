@@ -16,8 +16,7 @@ use seedflow_terminal::Ui;
 use serde_json::{Map, Value, json};
 
 use super::assumptions::BUNDLE;
-use super::counts::{CHANGED, Counts, MODULES};
-use super::usage::Usage;
+use super::usage::{CHANGED, Counts, MODULES, Usage, list};
 use crate::limits::bundle::incompressible;
 
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -36,15 +35,16 @@ pub async fn count(stack: &Stack, queue_consumers: &BTreeSet<String>, ui: &Ui) -
         begun: Timestamp::now(),
     };
     let task = ui.task("A module: first, unchanged, changed");
-    let module =
-        Module::running("build", &["echo deployed"]).file("data", incompressible((BUNDLE * 1e6) as usize));
+    let data = incompressible((BUNDLE * 1e6) as usize);
+    let module = Module::running("build", &["echo deployed"]).file("data", data);
     deploy_module(stack, &module, "SUCCEEDED").await?;
-    counter.begin().await?;
-    deploy_module(stack, &module, "UNCHANGED").await?;
-    let unchanged = counter.end(0).await?;
-    counter.begin().await?;
-    deploy_module(stack, &module.file("changed", "changed\n"), "SUCCEEDED").await?;
-    let changed = counter.end(1).await?;
+    let unchanged = counter
+        .during(deploy_module(stack, &module, "UNCHANGED"), 0)
+        .await?;
+    let module = module.file("changed", "changed\n");
+    let changed = counter
+        .during(deploy_module(stack, &module, "SUCCEEDED"), 1)
+        .await?;
     task.done("counted");
 
     let task = ui.task(format!(
@@ -52,26 +52,18 @@ pub async fn count(stack: &Stack, queue_consumers: &BTreeSet<String>, ui: &Ui) -
     ));
     let repository = Repository::numbered(PROJECT, "many", MODULES, MODULES);
     deploy(stack, &repository).await?;
-    counter.begin().await?;
-    deploy(stack, &repository).await?;
-    let nothing = counter.end(0).await?;
-    counter.begin().await?;
-    deploy(stack, &repository.changed(0..CHANGED, 1)).await?;
-    let some = counter.end(CHANGED).await?;
+    let nothing = counter.during(deploy(stack, &repository), 0).await?;
+    let repository = repository.changed(0..CHANGED, 1);
+    let some = counter.during(deploy(stack, &repository), CHANGED).await?;
     task.done("counted");
-    Ok(Counts {
-        changed,
-        unchanged,
-        nothing,
-        some,
-    })
+    Ok([changed, unchanged, nothing, some])
 }
 
 async fn deploy_module(stack: &Stack, module: &Module, state: &str) -> Result<()> {
+    let folder = stack.folder().join("module-of-costs");
     let files = Repository::default().module("module-of-costs", module);
     files.write(stack.folder());
-    let folder = stack.folder().join("module-of-costs");
-    let bundle = bundle::folder(&folder, &stack.folder().join("module-of-costs.zip"))?;
+    let bundle = bundle::folder(&folder, &folder.with_extension("zip"))?;
     let module = ModuleId::parse(PROJECT, "alone", "group", "module")?;
     let (api, connection) = (stack.api(), stack.connection());
     let source = deployment::upload(&api, connection, &module, &bundle).await?;
@@ -94,7 +86,7 @@ async fn follow(stack: &Stack, execution: &str, as_expected: impl Fn(&Finished) 
     Ok(())
 }
 
-/// Counts the use of a stack between `begin` and `end`.
+/// Counts the use of a stack during a deployment.
 struct Counter<'a> {
     stack: &'a Stack,
     queue_consumers: &'a BTreeSet<String>,
@@ -104,39 +96,24 @@ struct Counter<'a> {
 }
 
 impl Counter<'_> {
-    async fn begin(&mut self) -> Result<()> {
+    /// The use by a deployment in which this many modules have to be built.
+    async fn during(
+        &mut self,
+        deployment: impl Future<Output = Result<()>>,
+        changed: usize,
+    ) -> Result<Usage> {
         self.quiet().await;
         let before = self.new_executions().await?;
         self.known.extend(before.into_iter().map(|(_, arn)| arn));
         self.stack.proxy().reset_calls();
         self.begun = Timestamp::now();
-        Ok(())
-    }
-
-    async fn quiet(&self) {
-        let calls = || {
-            let calls = self.stack.proxy().calls();
-            [Caller::Functions, Caller::Builds, Caller::Codebuild].map(|caller| calls.total(caller))
-        };
-        loop {
-            let before = calls();
-            tokio::time::sleep(QUIET).await;
-            if calls() == before {
-                return;
-            }
-        }
-    }
-
-    /// The use since the beginning, in which this many modules had to be built.
-    async fn end(&self, changed: usize) -> Result<Usage> {
+        deployment.await?;
         self.quiet().await;
         let mut usage = Usage::new(changed as f64);
         self.add_calls(&mut usage)?;
         let executions = self.new_executions().await?;
-        let of_modules = executions
-            .iter()
-            .filter(|(machine, _)| machine == "deploy-module")
-            .count();
+        let machines = executions.iter().map(|(machine, _)| machine);
+        let of_modules = machines.filter(|machine| *machine == "deploy-module").count();
         for (machine, arn) in &executions {
             let history = deployment::history(&self.stack.api(), arn).await?;
             let started = if machine == "deploy" { of_modules } else { 0 };
@@ -151,6 +128,19 @@ impl Counter<'_> {
         let ends = usage.get("invocations of end-execution");
         ensure!(ends > 0.0, "nothing was counted");
         Ok(usage)
+    }
+
+    /// Returns when there has been no call for a while.
+    async fn quiet(&self) {
+        let counted = [Caller::Functions, Caller::Builds, Caller::Codebuild];
+        let calls = || counted.map(|caller| self.stack.proxy().calls().total(caller));
+        loop {
+            let before = calls();
+            tokio::time::sleep(QUIET).await;
+            if calls() == before {
+                return;
+            }
+        }
     }
 
     /// The calls of the functions, the upload, and CodeBuild's reads and writes for a build. The CodeBuild emulator
@@ -180,16 +170,16 @@ impl Counter<'_> {
             .await?;
         let mut found = Vec::new();
         for machine in list(&machines["stateMachines"]) {
+            let name = text(&machine["name"]).replacen(STACK, "", 1);
             let call = json!({"stateMachineArn": machine["stateMachineArn"], "maxResults": 1000});
             let executions = self
                 .call("states", "AWSStepFunctions.ListExecutions", call)
                 .await?;
-            for execution in list(&executions["executions"]) {
-                let arn = text(&execution["executionArn"]);
-                if !self.known.contains(arn) {
-                    found.push((text(&machine["name"]).replacen(STACK, "", 1), arn.to_owned()));
-                }
-            }
+            let arns = list(&executions["executions"])
+                .iter()
+                .map(|one| text(&one["executionArn"]));
+            let new = arns.filter(|arn| !self.known.contains(*arn));
+            found.extend(new.map(|arn| (name.clone(), arn.to_owned())));
         }
         Ok(found)
     }
@@ -204,10 +194,10 @@ impl Counter<'_> {
             let Some(function) = text(&group["logGroupName"]).strip_prefix("/aws/lambda/") else {
                 continue;
             };
+            let function = function.strip_prefix(STACK).unwrap_or(function);
             let call = json!({"logGroupName": group["logGroupName"], "startTime": since, "limit": 10_000});
             let lines = self.call("logs", "Logs_20140328.FilterLogEvents", call).await?;
             for line in list(&lines["events"]) {
-                let function = function.strip_prefix(STACK).unwrap_or(function);
                 usage.add_log_line(function, text(&line["message"]), self.queue_consumers);
             }
         }
@@ -218,10 +208,6 @@ impl Counter<'_> {
         let answer = self.stack.api().json(service, target, &input).await;
         answer.with_context(|| format!("cannot call {target}"))
     }
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 fn text(value: &Value) -> &str {

@@ -40,14 +40,12 @@ impl FixedCosts {
 
     /// A month's bill, with this number of metrics of our own.
     pub fn month(&self, metrics: usize) -> Bill {
+        let requests = self.queue_consumers.len() as f64 * IDLE * HOURS;
         Bill(vec![
             (Item::Alarm, self.alarms as f64),
             (Item::Dashboard, self.dashboards as f64),
             (Item::Metric, metrics as f64),
-            (
-                Item::QueueRequest,
-                self.queue_consumers.len() as f64 * IDLE * HOURS,
-            ),
+            (Item::QueueRequest, requests),
         ])
     }
 }

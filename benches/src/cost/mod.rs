@@ -1,13 +1,12 @@
 //! The cost of deployments on AWS: counted on a local stack, priced from one table, compared with other designs.
 //!
-//! `counter` deploys and makes the `counts`, `usage` computes AWS's bill for it. `prices` and `assumptions` have the
+//! `counter` deploys and counts, `usage` computes AWS's bill for it. `prices` and `assumptions` have the
 //! numbers that nothing here measures, `alternatives` the bills of other designs, `fixed_costs` the cost without any
 //! deployment. `page` fills in the tables of `page.md`, which becomes `docs/cost.md`.
 
 mod alternatives;
 mod assumptions;
 mod counter;
-mod counts;
 mod fixed_costs;
 mod page;
 mod prices;

@@ -8,11 +8,17 @@ use seedflow_local::proxy::Caller;
 use serde_json::Value;
 
 use super::alternatives::invocations;
-use super::assumptions::{
-    BUNDLE, BUNDLE_MONTHS, HISTORY_LOG, INVOCATION, LOG_LINE, LOG_MONTHS, MESSAGE, PLATFORM_LINES,
-    PLATFORM_LOG,
-};
+use super::assumptions::*;
 use super::prices::{Bill, Item};
+
+/// The modules of the repository, in one group: simulated builds publish no values for another group.
+pub const MODULES: usize = 40;
+/// The changed ones of them.
+pub const CHANGED: usize = 2;
+
+/// The use of the deployments that the page is about: a changed module by itself, an unchanged one, the repository with
+/// nothing changed, and with a few changed modules.
+pub type Counts = [Usage; 4];
 
 /// The complete use of a deployment.
 #[derive(Debug, Default)]
@@ -28,11 +34,9 @@ pub struct Usage {
 impl Usage {
     /// Of a deployment that built this many modules.
     pub fn new(built: f64) -> Self {
-        let storage = built * BUNDLE / 1e3 * BUNDLE_MONTHS;
-        Self {
-            bill: Bill(vec![(Item::S3Month, storage)]),
-            ..Self::default()
-        }
+        let mut usage = Self::default();
+        usage.add(Item::S3Month, built * BUNDLE / 1e3 * BUNDLE_MONTHS);
+        usage
     }
 
     pub fn get(&self, name: &str) -> f64 {
@@ -43,11 +47,14 @@ impl Usage {
         *self.counted.entry(name.into()).or_default() += number;
     }
 
+    fn add(&mut self, item: Item, amount: f64) {
+        self.bill.0.push((item, amount));
+    }
+
     fn log(&mut self, bytes: f64) {
         self.count("bytes of logs", bytes);
-        let gigabytes = bytes / 1e9;
-        let items = [(Item::LogGb, gigabytes), (Item::LogMonth, gigabytes * LOG_MONTHS)];
-        self.bill.0.extend(items);
+        self.add(Item::LogGb, bytes / 1e9);
+        self.add(Item::LogMonth, bytes / 1e9 * LOG_MONTHS);
     }
 
     /// Adds an execution by its history and the number of executions that it started out of a Map. Each state, each
@@ -60,34 +67,30 @@ impl Usage {
         let transitions = (1 + number("StateEntered") + retries + children) as f64;
         self.count(format!("executions of {machine}"), 1.0);
         self.count("state transitions", transitions);
-        self.bill
-            .0
-            .extend([(Item::Transition, transitions), (Item::Trace, 1.0)]);
+        self.add(Item::Transition, transitions);
+        self.add(Item::Trace, 1.0);
         // Step Functions logs end-execution only if it fails.
         if machine != "end-execution" {
-            let events = (history.len() + 5 * children) as f64;
-            self.log(events * (HISTORY_LOG + LOG_LINE));
+            self.log((history.len() + 5 * children) as f64 * (HISTORY_LOG + LOG_LINE));
         }
     }
 
     /// Adds a line of a function's log. An invocation by a queue or an event has a trace of its own; one by an execution
     /// is part of the execution's trace.
     pub fn add_log_line(&mut self, function: &str, line: &str, queue_consumers: &BTreeSet<String>) {
+        let of_lambda = ["START RequestId", "END RequestId"];
         if let Some(memory_mb) = reported_memory(line) {
             let by_queue = queue_consumers.contains(function);
             self.count(format!("invocations of {function}"), 1.0);
             self.bill.0.extend(invocations(1.0, memory_mb, INVOCATION));
             if by_queue {
-                self.bill.0.push((Item::QueueRequest, MESSAGE));
+                self.add(Item::QueueRequest, MESSAGE);
             }
             if by_queue || function == "build-event" {
-                self.bill.0.push((Item::Trace, 1.0));
+                self.add(Item::Trace, 1.0);
             }
             self.log(PLATFORM_LOG + PLATFORM_LINES * LOG_LINE);
-        } else if !["START RequestId", "END RequestId"]
-            .iter()
-            .any(|of_lambda| line.starts_with(of_lambda))
-        {
+        } else if !of_lambda.iter().any(|begin| line.starts_with(begin)) {
             self.log(line.len() as f64 + LOG_LINE);
             self.metrics.extend(metrics(line));
         }
@@ -101,9 +104,8 @@ impl Usage {
             Caller::Builds | Caller::Codebuild => "build",
         };
         self.count(format!("{by}: {name}"), count as f64);
-        self.bill
-            .0
-            .extend(billed_as(name)?.map(|item| (item, count as f64)));
+        let item = billed_as(name)?;
+        self.bill.0.extend(item.map(|item| (item, count as f64)));
         Ok(())
     }
 }
@@ -138,22 +140,24 @@ fn billed_as(name: &str) -> Result<Option<Item>> {
 /// https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 fn metrics(line: &str) -> Vec<String> {
     let document: Value = serde_json::from_str(line).unwrap_or_default();
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let mut found = Vec::new();
     for directive in list(&document["_aws"]["CloudWatchMetrics"]) {
         for dimensions in list(&directive["Dimensions"]) {
-            let names = list(&dimensions).into_iter();
-            let values = names.filter_map(|name| Some(format!("{name}={}", document[name.as_str()?])));
+            let names = list(dimensions).iter().filter_map(Value::as_str);
+            let values = names.map(|name| format!("{name:?}={}", document[name]));
             let dimensions = values.collect::<Vec<_>>().join(" ");
-            for metric in list(&directive["Metrics"]) {
-                found.push(format!(
-                    "{}/{} {dimensions}",
-                    directive["Namespace"], metric["Name"]
-                ));
-            }
+            let metrics = list(&directive["Metrics"]).iter();
+            let names =
+                metrics.map(|metric| format!("{}/{} {dimensions}", directive["Namespace"], metric["Name"]));
+            found.extend(names);
         }
     }
     found
+}
+
+/// The elements of a list; none of another value.
+pub fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]
@@ -169,10 +173,8 @@ mod tests {
         let history: Vec<Value> = history.split(' ').map(|kind| json!({"type": kind})).collect();
         let mut usage = Usage::default();
         usage.add_execution("deploy", &history, 0);
-        assert_eq!(
-            (usage.get("state transitions"), usage.get("bytes of logs")),
-            (4.0, 4260.0)
-        );
+        let found = ["state transitions", "bytes of logs"].map(|name| usage.get(name));
+        assert_eq!(found, [4.0, 4260.0]);
         usage.add_execution("deploy", &history, 3);
         assert_eq!(usage.bill.get(Item::Transition), 11.0);
         assert_eq!(usage.get("bytes of logs"), 4260.0 + 25.0 * 426.0);
@@ -180,12 +182,16 @@ mod tests {
 
     #[test]
     fn calls_are_billed_by_what_they_do() {
-        let item = |name| billed_as(name).unwrap();
-        let writes = ["s3:PutObject", "s3:ListObjectsV2"].map(item);
-        assert_eq!(writes, [Some(Item::S3Write); 2]);
-        assert_eq!(item("s3:HeadObject"), Some(Item::S3Read));
-        assert_eq!(item("events:PutEvents"), Some(Item::Event));
-        assert_eq!(["s3:DeleteObject", "ssm:PutParameter"].map(item), [None; 2]);
+        for (names, item) in [
+            ("s3:PutObject s3:ListObjectsV2", Some(Item::S3Write)),
+            ("s3:HeadObject", Some(Item::S3Read)),
+            ("events:PutEvents", Some(Item::Event)),
+            ("s3:DeleteObject ssm:PutParameter", None),
+        ] {
+            names
+                .split(' ')
+                .for_each(|name| assert_eq!(billed_as(name).unwrap(), item, "{name}"));
+        }
         let unknown = billed_as("athena:StartQueryExecution").unwrap_err();
         assert!(unknown.to_string().contains("athena:StartQueryExecution"));
     }
@@ -195,13 +201,9 @@ mod tests {
         let report = "REPORT RequestId: 1\tDuration: 120 ms\tMemory Size: 512 MB\tMax Memory Used: 9 MB";
         let consumers = ["pages".to_owned()].into();
         let mut usage = Usage::new(1.0);
-        for (function, line) in [
-            ("check-md5", report),
-            ("pages", report),
-            ("check-md5", "START RequestId: 1"),
-            ("check-md5", "REPORT: a line of 26 bytes"),
-        ] {
-            usage.add_log_line(function, line, &consumers);
+        usage.add_log_line("pages", report, &consumers);
+        for line in [report, "START RequestId: 1", "REPORT: a line of 26 bytes"] {
+            usage.add_log_line("check-md5", line, &consumers);
         }
         // Two invocations of Lambda's own lines, and one line of 26 + 26 bytes.
         assert_eq!(usage.get("bytes of logs"), 2.0 * 978.0 + 52.0);

@@ -84,7 +84,7 @@ fn section(took: Spread, peak: u64, packed: u64, plain: Spread) -> Section {
         about: format!(
             "The release binary in a new process each time, its event over the Runtime API, the bundle of {} from the \
              emulator's S3 through the stack's proxy. From the process's start to its answer, median of {ROUNDS} (shortest to \
-             longest). The emulator and the proxy deliver the bundle on the same cores, so the time is no measure of Lambda.",
+             longest). The emulator and the proxy deliver the bundle on the same cores, so the time does not measure Lambda.",
             megabytes(packed)
         ),
         columns: vec!["", "wall time", "peak memory"],

@@ -143,7 +143,7 @@ impl Command {
             Self::Doctor(command) => return command.run(&stack, ui).await,
             Self::Bootstrap(command) => return command.run(&stack, ui).await,
             Self::Policy(command) => return command.run(&stack, ui).await,
-            Self::Completions(command) => return command.run::<Cli>(),
+            Self::Completions(command) => return command.run::<Cli>(ui),
             _ => {}
         }
         let account = Account::find(&stack, ui).await?;
@@ -183,6 +183,8 @@ impl Command {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
     use clap::CommandFactory;
     use seedflow_core::ids::{ModuleId, PROJECT_RULE};
 
@@ -223,6 +225,35 @@ mod tests {
             let parsed = Cli::try_parse_from(line.filter(|word| *word != "branch"));
             assert!(parsed.is_ok(), "{example}: {:?}", parsed.err());
         }
+    }
+
+    /// The commands that print no JSON of Seedflow's: a policy of IAM, and a script.
+    const WITHOUT_JSON: [&str; 2] = ["completions", "roles"];
+
+    #[test]
+    fn every_command_prints_json_that_is_documented() {
+        let mut cli = Cli::command();
+        // With the options that further commands inherit.
+        cli.build();
+        let all = commands(&cli, "");
+        let runs = all
+            .iter()
+            .filter(|(path, command)| !command.is_subcommand_required_set() && !path.contains(" help"));
+        let (with, without): (Vec<_>, Vec<_>) = runs.partition(|(_, command)| {
+            command
+                .get_arguments()
+                .any(|argument| argument.get_id() == "json")
+        });
+        let names = |of: Vec<&(String, clap::Command)>| -> BTreeSet<String> {
+            of.into_iter().map(|(path, _)| path.trim().to_owned()).collect()
+        };
+        assert_eq!(names(without), WITHOUT_JSON.map(str::to_owned).into());
+        let document = include_str!("../../../docs/command-line.md");
+        let (_, table) = document.split_once("### What `--json` prints").unwrap();
+        let rows = table.lines().filter(|line| line.starts_with("| `"));
+        let first = rows.filter_map(|row| row.split(" | ").next());
+        let documented = first.flat_map(|column| column.split('`').skip(1).step_by(2));
+        assert_eq!(names(with), documented.map(str::to_owned).collect());
     }
 
     #[test]

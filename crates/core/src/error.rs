@@ -207,7 +207,7 @@ pub fn expected(found: impl fmt::Display, allowed: impl fmt::Display) -> String 
 /// `; did you mean X?` if one of the names is similar to what was found, or nothing.
 #[must_use]
 pub fn did_you_mean(found: &str, names: &[&str]) -> String {
-    // A longer one is no misspelling, and would cost time.
+    // A longer one is not a misspelling, and would cost time.
     if found.len() > 64 {
         return String::new();
     }

@@ -144,7 +144,7 @@ mod tests {
             let text = policy(role, deployment.as_ref()).unwrap();
             serde_json::from_str::<Value>(&text).unwrap();
             let left = text.replace("${aws:userid}", "");
-            // Every name in braces stands in an ARN.
+            // Every name in braces is part of an ARN.
             assert!(
                 [":{", "/{", "-{"].iter().all(|name| !left.contains(name)),
                 "{text}"

@@ -29,6 +29,21 @@ use crate::ids::{BuildFolder, BuildId, DeploymentId, ExecutionArn, ModuleId, Nam
 /// S3's limit for a key, in bytes (S3 user guide, "Naming Amazon S3 objects").
 const MAX_KEY: usize = 1024;
 
+/// The prefixes of the work bucket that are listed as a whole.
+pub mod prefix {
+    /// Of the indexes of all projects.
+    pub const INDEXES: &str = "index/";
+    /// Of all reports and their pages.
+    pub const REPORTS: &str = "reports/";
+    /// Of all locks.
+    pub const LOCKS: &str = "locks/";
+    /// Of all task tokens.
+    pub const CALLBACKS: &str = "callbacks/";
+}
+
+/// The path above the state of all modules and deployments (seed.md, "SSM Parameter Patterns").
+pub const STATE: &str = "/sf";
+
 /// Whether clients upload bundles and repositories under this key.
 #[must_use]
 pub fn is_upload(key: &str) -> bool {
@@ -88,7 +103,7 @@ pub fn is_spilled_value(key: &str) -> bool {
 /// Parameter Patterns").
 #[must_use]
 pub fn is_state(path: &str) -> bool {
-    path.strip_prefix("/sf")
+    path.strip_prefix(STATE)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -111,6 +126,55 @@ pub fn records_below(names: &[&str]) -> String {
         .fold("deployed/".to_owned(), |above, name| format!("{above}{name}/"))
 }
 
+/// The path above the state of a project.
+#[must_use]
+pub fn state_of_project(project: &Name) -> String {
+    format!("{STATE}/{project}")
+}
+
+/// The project in the path of a parameter with state; `None` for any other path.
+#[must_use]
+pub fn project_of_parameter(path: &str) -> Option<Name> {
+    let rest = path.strip_prefix(STATE)?.strip_prefix('/')?;
+    Name::parse("project", rest.split('/').next()?).ok()
+}
+
+/// The prefix of a project's locks.
+#[must_use]
+pub fn locks_of_project(project: &Name) -> String {
+    format!("{}{project}/", prefix::LOCKS)
+}
+
+/// `project/deployment/group/module` or `project/deployment` in the key of a lock; `None` for any other key.
+#[must_use]
+pub fn names_in_lock_key(key: &str) -> Option<&str> {
+    key.strip_prefix(prefix::LOCKS)?.strip_suffix(".json")
+}
+
+/// The prefix of a project's reports.
+#[must_use]
+pub fn reports_of_project(project: &Name) -> String {
+    format!("{}{project}/", prefix::REPORTS)
+}
+
+/// The prefix of the reports of a target, `deployment`, `deployment/group` or `deployment/group/module`.
+#[must_use]
+pub fn reports_of_target(project: &Name, target: &str) -> String {
+    format!("{}{target}/", reports_of_project(project))
+}
+
+/// The names in the key of a report; the last is the execution's. `None` for any other key.
+#[must_use]
+pub fn names_in_report_key(key: &str) -> Option<&str> {
+    key.strip_prefix(prefix::REPORTS)?.strip_suffix(".json")
+}
+
+/// Whether the key is below the indexes or the reports, whose pages people look at.
+#[must_use]
+pub fn is_index_or_report(key: &str) -> bool {
+    key.starts_with(prefix::INDEXES) || key.starts_with(prefix::REPORTS)
+}
+
 /// The prefix of what was last found to differ in the stacks of a project's modules.
 #[must_use]
 pub fn drift_of_project(project: &Name) -> String {
@@ -121,6 +185,32 @@ pub fn drift_of_project(project: &Name) -> String {
 #[must_use]
 pub fn index_key(project: &Name) -> String {
     format!("index/{project}.html")
+}
+
+/// The project of an index; `None` for any other key.
+#[must_use]
+pub fn project_of_index(key: &str) -> Option<Name> {
+    let name = key.strip_prefix(prefix::INDEXES)?.strip_suffix(".html")?;
+    Name::parse("project", name).ok()
+}
+
+/// The key at which the command line uploads a repository that is deployed, by its MD5.
+#[must_use]
+pub fn repository_upload_key(project: &Name, md5: &str) -> String {
+    format!("uploads/{project}/repository/{md5}.zip")
+}
+
+/// The key at which the command line uploads a repository that is only planned. No project's name begins with an underscore,
+/// so who may write here can't replace what is deployed.
+#[must_use]
+pub fn planned_repository_key(project: &Name, name: &str) -> String {
+    format!("uploads/_plans/{project}/{name}.zip")
+}
+
+/// The key of an upload in a principal's own folder; the principal as `aws:userid` names it.
+#[must_use]
+pub fn own_key(principal: &str, path: &str) -> String {
+    format!("own/{principal}/{path}")
 }
 
 /// The key of a report's page; `None` if the given key is not that of a report.
@@ -425,79 +515,4 @@ impl ExecutionArn {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn keys_and_paths_follow_from_the_four_names() {
-        let id = ModuleId::parse("my-project", "prod", "networking", "vpc").unwrap();
-        assert_eq!(
-            id.parameter(ParameterKind::Md5),
-            "/sf/my-project/prod/networking-vpc/md5"
-        );
-        assert_eq!(id.bundle_key(), "prod/networking/vpc/bundle.zip");
-        assert_eq!(id.dashed(), "my-project-prod-networking-vpc");
-        assert_eq!(
-            id.kept_bundle_key(),
-            "deployed/my-project/prod/networking/vpc.zip"
-        );
-        assert_eq!(id.source_key(), "sources/my-project/prod/networking/vpc.zip");
-        assert_eq!(
-            id.drift_key(),
-            "reports/_drift/my-project/prod/networking/vpc.json"
-        );
-        assert_eq!(ModuleId::of_record_key(&id.record_key()), Some(id.clone()));
-        assert_eq!(ModuleId::of_record_key(&id.kept_bundle_key()), None);
-        assert_eq!(ModuleId::of_record_key("deployed/_deployments/p/d.json"), None);
-        assert_eq!(records_below(&["p", "d"]), "deployed/p/d/");
-        let own = "own/AROAEXAMPLE:ada@example.com/modules/my-project/prod/networking/vpc.zip";
-        assert_eq!(ModuleId::from_upload_key(own), Ok(Some(id.clone())));
-        assert_eq!(ModuleId::from_upload_key(&id.source_key()), Ok(Some(id)));
-    }
-
-    #[test]
-    fn other_keys_are_not_uploads_of_a_module() {
-        for key in [
-            "sources/p/repository.zip",
-            "uploads/p/d/g/m.zip",
-            "sources/p/d/g/m/x.zip",
-            "sources/p/d/g/m.tar",
-        ] {
-            assert_eq!(ModuleId::from_upload_key(key), Ok(None), "{key}");
-        }
-    }
-
-    #[test]
-    fn an_own_folder_names_its_principal() {
-        let own = |rest: &str| format!("own/AROAEXAMPLE:ada@example.com/{rest}");
-        let repository = own("repositories/shop/dev.zip");
-        assert_eq!(owner_of_upload(&repository), Some("AROAEXAMPLE:ada@example.com"));
-        assert_eq!(deployment_of_repository(&repository), Some(("shop", "dev")));
-        for key in [
-            "repositories/shop.zip",
-            "repositories/shop/dev/x.zip",
-            "repositories/shop/dev.tar",
-            "modules/shop/dev.zip",
-        ] {
-            assert_eq!(deployment_of_repository(&own(key)), None, "{key}");
-        }
-        assert_eq!(deployment_of_repository("repositories/shop/dev.zip"), None);
-        for folder in ["modules/x", "repositories/x", "uploads/x"] {
-            assert!(is_upload(&own(folder)), "{folder}");
-        }
-        for key in [
-            "own/x",
-            "own//uploads/x",
-            "own/x/sources/x",
-            "own/x/",
-            "modules/x",
-        ] {
-            assert!(!is_upload(key), "{key}");
-        }
-        // Whatever a principal writes below its own folder, it is its own.
-        let nested = own("own/other/uploads/x");
-        assert_eq!(owner_of_upload(&nested), Some("AROAEXAMPLE:ada@example.com"));
-        assert!(!is_upload(&nested));
-    }
-}
+mod tests;

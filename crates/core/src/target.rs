@@ -2,7 +2,7 @@
 //!
 //! Seedflow runs at home, in one account and region. A target has the stack of `template-target.yaml`: CodeBuild project,
 //! roles, bucket. Their names derive from that of the stack at home, so nothing about a target is configured at home but
-//! its account. What has no derived name stands in a parameter of the target ([`settings_parameter`]).
+//! its account. What has no derived name is in a parameter of the target ([`settings_parameter`]).
 
 use std::fmt;
 use std::str::FromStr;
@@ -120,7 +120,7 @@ impl TargetRole {
 }
 
 /// The external id with which the roles of targets are assumed. It says which Seedflow calls, so that a target takes none
-/// for another; it is no secret (IAM user guide, "The confused deputy problem").
+/// for another; it is not a secret (IAM user guide, "The confused deputy problem").
 #[must_use]
 pub fn external_id(account: &str, region: &str, stack: &str) -> String {
     format!("seedflow:{account}:{region}:{stack}")

@@ -44,7 +44,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Parses a module; `name` stands in its errors.
+    /// Parses a module; its errors have the `name`.
     ///
     /// # Errors
     /// What is wrong with it, with the line; also what shows when it is evaluated on a plan of nothing.

@@ -2,10 +2,11 @@
 //!
 //! On a terminal a running task is one live line; piped, every change is a plain line of its own.
 //! Colours only on a terminal, and never with `NO_COLOR`. A closed pipe is not an error: the work goes
-//! on, and its exit code counts.
+//! on, and its exit code counts. What only shows something may end then ([`Ui::is_closed`]).
 
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -19,6 +20,8 @@ pub struct Ui {
 struct Shared {
     mode: Mode,
     colours: bool,
+    /// Whether nobody reads standard output any more.
+    closed: AtomicBool,
 }
 
 enum Mode {
@@ -67,6 +70,7 @@ impl Ui {
             shared: Arc::new(Shared {
                 mode,
                 colours: terminal && !no_color,
+                closed: AtomicBool::new(false),
             }),
         }
     }
@@ -77,6 +81,7 @@ impl Ui {
             shared: Arc::new(Shared {
                 mode: Mode::Silent,
                 colours: false,
+                closed: AtomicBool::new(false),
             }),
         }
     }
@@ -85,10 +90,22 @@ impl Ui {
     pub fn say(&self, text: impl AsRef<str>) {
         match &self.shared.mode {
             // Above the live lines, which stay at the bottom.
-            Mode::Live(live) => live.suspend(|| print(text.as_ref())),
-            Mode::Plain => print(text.as_ref()),
+            Mode::Live(live) => live.suspend(|| self.print(text.as_ref())),
+            Mode::Plain => self.print(text.as_ref()),
             Mode::Silent => {}
         }
+    }
+
+    fn print(&self, text: &str) {
+        if writeln!(std::io::stdout().lock(), "{text}").is_err() {
+            self.shared.closed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether nobody reads the output any more, as after `| head`.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.load(Ordering::Relaxed)
     }
 
     /// Writes what went wrong to standard error.
@@ -140,7 +157,7 @@ impl Ui {
         let bar = match &self.shared.mode {
             Mode::Live(live) => Some(live_line(live, &label)),
             Mode::Plain => {
-                print(&format!("{label} ..."));
+                self.print(&format!("{label} ..."));
                 None
             }
             Mode::Silent => None,
@@ -165,10 +182,6 @@ fn live_line(live: &MultiProgress, label: &str) -> ProgressBar {
     bar.set_prefix(label.to_owned());
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
-}
-
-fn print(text: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
 /// A task in progress.

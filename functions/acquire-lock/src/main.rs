@@ -178,7 +178,7 @@ impl Handler {
             Some(lock) => self.look_after(of, lock, want, outcome).await?,
             None => outcome,
         };
-        tracing::info!(told = outcome.as_str(), "claimed");
+        tracing::info!(outcome = outcome.as_str(), "claimed");
         // An execution that waits is answered by its token, and counted when that answer is sent.
         if let (LockOutcome::Superseded(_), false) = (&outcome, waits) {
             self.metrics.write(&Measurement::one(S::SUPERSEDED), &about);

@@ -11,6 +11,8 @@
 mod phases;
 mod stacks;
 
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::metrics::Metrics;
@@ -34,6 +36,9 @@ use seedflow_core::telemetry::metric::{Measurement, Metric};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+/// How long a step starts builds: the copy of a bundle may take most of the rest of the function's time.
+const STARTING: Duration = Duration::from_secs(15);
 
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
@@ -126,11 +131,12 @@ impl Handler {
         home: &AwsEnvironment,
         now: Timestamp,
     ) -> Result<Left> {
+        let begins = Instant::now();
         let mut running = batch.builds();
         let mut checks = Vec::new();
         for ModuleCheck { module, begun } in batch.checks {
             // What begins now has to travel before its build is started.
-            let may_build = begun.is_some() && running < AT_ONCE;
+            let may_build = begun.is_some() && running < AT_ONCE && begins.elapsed() < STARTING;
             let begun = match begun {
                 Some(begun) => Some(begun),
                 None => self.begin(&module).await?,

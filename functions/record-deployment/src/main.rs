@@ -17,7 +17,7 @@ use seedflow_aws::services::s3::Expect;
 use seedflow_aws::stores::approvals::Approval;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, plans};
-use seedflow_core::approval::{ApprovalRequest, ApprovalState, ApprovalSummary, Verdict};
+use seedflow_core::approval::{ApprovalRequest, ApprovalSummary, Verdict};
 use seedflow_core::deployment::outcome::{DeploymentOutcome, End, EndedExecution, Failed};
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::previews::Preview;
@@ -25,7 +25,7 @@ use seedflow_core::deployment::record;
 use seedflow_core::deployment::record::DeploymentRecord;
 use seedflow_core::deployment::report;
 use seedflow_core::deployment::status::Status;
-use seedflow_core::error::{Error, ErrorName, Result, excerpt};
+use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::events::{DeploymentStateChange, ReportAt};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
@@ -33,7 +33,7 @@ use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::explanation::Explained;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::status::State;
-use seedflow_core::pages::report_view::Module;
+use seedflow_core::pages::report_view::{Deployment, Module};
 use seedflow_core::started_by::StartedBy;
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::{Measurement, Metric};
@@ -43,8 +43,6 @@ use serde_json::{Value, json};
 
 /// Maximum number of failed modules with their cause.
 const MAX_CAUSES: usize = 10;
-/// Maximum length of each reason.
-const MAX_REASON: usize = 200;
 /// Maximum length of a module's report that is read. Outputs are its largest part.
 const MAX_REPORT: u64 = 8 * 1024 * 1024;
 
@@ -135,13 +133,8 @@ impl Handler {
                 let replaced = approval
                     .as_ref()
                     .and_then(|(_, verdict)| verdict.as_ref()?.superseded_by.clone());
-                let approval = approval.map(|(request, verdict)| {
-                    let approval = ApprovalSummary::of(request, verdict.as_ref());
-                    match approval.state {
-                        ApprovalState::Approved => approval.in_state(ApprovalState::Void),
-                        _ => approval,
-                    }
-                });
+                let approval =
+                    approval.map(|(request, verdict)| ApprovalSummary::of_refused(request, verdict.as_ref()));
                 let status = Status {
                     approval,
                     started_by,
@@ -414,7 +407,8 @@ impl Handler {
             };
             let key = id.report_key(&ExecutionArn::new(execution));
             if let Some((bytes, _)) = self.modules.work.get(&key, MAX_REPORT).await?
-                && let Some(failed) = why_failed(&bytes)
+                && let Ok(report) = serde_json::from_slice::<Module>(&bytes)
+                && let Some(failed) = report.failed()
             {
                 causes.insert(module.clone(), failed);
             }
@@ -433,17 +427,5 @@ impl Handler {
 
 /// Whether a report is that of a plan that waits.
 fn waits(report: &[u8]) -> bool {
-    let report: Value = serde_json::from_slice(report).unwrap_or_default();
-    report["status"]["state"] == State::WaitingForApproval.as_str()
-}
-
-/// Why an execution failed or was refused, from its report.
-fn why_failed(report: &[u8]) -> Option<Failed> {
-    let report: Module = serde_json::from_slice(report).ok()?;
-    let cause = report.status.cause()?;
-    let reason = report.status.reason.as_deref().unwrap_or(cause);
-    Some(Failed {
-        reason: excerpt(reason, MAX_REASON),
-        cause: cause.to_owned(),
-    })
+    serde_json::from_slice::<Deployment>(report).is_ok_and(|report| report.waits())
 }

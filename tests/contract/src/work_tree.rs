@@ -61,7 +61,7 @@ impl WorkTree {
     /// Writes a file without committing it.
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let file = self.folder().join(path);
-        let parent = file.parent().expect("a file lies in a folder");
+        let parent = file.parent().expect("a file is in a folder");
         std::fs::create_dir_all(parent).expect("making a folder");
         std::fs::write(&file, content).unwrap_or_else(|error| panic!("writing {path}: {error}"));
     }

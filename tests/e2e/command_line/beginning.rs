@@ -2,7 +2,7 @@
 
 use seedflow_e2e::command_line::{command, seedflow};
 use seedflow_e2e::{module_id, run};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::deployment::STACK;
 
@@ -22,6 +22,9 @@ fn a_new_project_deploys_as_it_was_written() {
             "{again:?}"
         );
 
+        let checked = seedflow(stack, &["check", path, "--json"]).await.json();
+        assert_eq!(checked["problems"], json!([]), "{checked}");
+        assert_eq!(checked["groups"][0]["modules"][0]["module"], "topic", "{checked}");
         let checked = command(stack, &["check"])
             .await
             .current_dir(path)
@@ -41,6 +44,35 @@ fn a_new_project_deploys_as_it_was_written() {
         let topic = metadata["TopicArn"].as_str().expect("a topic");
         assert!(topic.starts_with("arn:aws:sns:"), "{topic}");
         stack.deployment_released("begun").await;
+        let module = folder.path().join("module");
+        let module = module.to_str().expect("a path");
+        let begun = seedflow(stack, &["init", "module", module]).await;
+        assert_eq!(begun.code, Some(0), "{begun:?}");
+        let names =
+            "--project begun --deployment dev --group more --module alone --parameter display-name=Alone";
+        let names: Vec<&str> = names.split(' ').collect();
+        let deployed = seedflow(stack, &[&["deploy", module][..], &names].concat()).await;
+        assert!(
+            deployed.code == Some(0) && deployed.out.contains("alone deployed ("),
+            "{deployed:?}"
+        );
+        for arguments in [
+            &["completions", "bash"][..],
+            &["status", "--project", "begun", "--watch"],
+        ] {
+            let (reader, closed) = std::io::pipe().expect("a pipe");
+            drop(reader);
+            let ended = command(stack, arguments)
+                .await
+                .stdout(closed)
+                .output()
+                .await
+                .expect("starting seedflow");
+            assert!(
+                ended.status.success() && ended.stderr.is_empty(),
+                "as after `| head`: {arguments:?}: {ended:?}"
+            );
+        }
     });
 }
 

@@ -150,8 +150,16 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
         let never = [&rollback[..], &["--to", "apply-never"]].concat();
         ended(&seedflow(stack, &never).await, 4, &["the execution apply-never"]);
         rollback.push("--yes");
+        rollback.push("-v");
         let back = seedflow(stack, &rollback).await;
-        ended(&back, 0, &["ok applied/dev/data/store: 1 deployed"]);
+        ended(
+            &back,
+            0,
+            &[
+                "    store | network/vpc=one\n",
+                "ok applied/dev/data/store: 1 deployed",
+            ],
+        );
         let status = seedflow(stack, &["status", "dev", "--project", project]).await;
         assert!(status.row("dev ").starts_with("dev recovered"), "{status:?}");
         let failed = seedflow(stack, &["status", "--failed", "--project", project]).await;
@@ -177,15 +185,22 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
             &["while data/store consumes its values"],
         );
         stack.deployment_released(project).await;
+        let part = seedflow(stack, &["destroy", "dev/data", "--project", project, "--yes"]).await;
+        ended(&part, 0, &["store destroyed ("]);
+        stack.deployment_released(project).await;
+        let history = seedflow(stack, &["history", "dev", "-n", "3", "--project", project]).await;
+        let whole = |line: &&str| line.split_whitespace().any(|word| word == "dev");
+        let newest = history.out.lines().find(whole).unwrap_or_default();
+        assert!(newest.contains(" destroyed "), "it deployed nothing: {history:?}");
         let destroyed = seedflow(stack, &["destroy", "dev", "--project", project, "--yes"]).await;
-        ended(&destroyed, 0, &["store destroyed (", "vpc destroyed ("]);
+        ended(&destroyed, 0, &["vpc destroyed ("]);
         stack.deployment_released(project).await;
         let left = seedflow(stack, &["status", "dev/data", "--project", project, "--json"]).await;
         assert!(!left.out.contains("SUCCEEDED"), "{left:?}");
         // What was destroyed still has a last execution.
         for (command, code, part) in [
             ("follow", 0, "vpc destroyed ("),
-            ("logs", 0, "data/store"),
+            ("logs", 0, "network/vpc"),
             ("retry", 4, "expected an execution that failed"),
             ("cancel", 4, "nothing was stopped"),
         ] {
@@ -269,7 +284,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    async fn start(stack: &TestStack, arguments: &[&str]) -> Self {
+    async fn start(stack: &TestStack, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let program = command(stack, arguments).await;
         let program = program.as_std();
         let mut line = quoted(program.get_program().to_str().expect("a path of text"));
@@ -285,6 +300,7 @@ impl Terminal {
         }
         let script = script
             .env("TERM", "xterm")
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         Self {
@@ -338,7 +354,7 @@ fn a_terminal_shows_the_work_live_and_ctrl_c_leaves_it_running() {
             Action::Delay(Duration::from_secs(60)),
         );
         let held = stack.rule(read_state.contains("/sf/watched/dev").caller(Caller::Functions));
-        let mut terminal = Terminal::start(stack, &["plan", text, "--project", project]).await;
+        let mut terminal = Terminal::start(stack, &["plan", text, "--project", project], &[]).await;
         terminal.shows("planning").await;
         eventually("the planner at work", || async {
             (held.applied() > 0).then_some(())
@@ -361,8 +377,10 @@ fn a_terminal_shows_the_work_live_and_ctrl_c_leaves_it_running() {
         assert_eq!(stopped.iter().filter(is_plan).count(), 1, "{stopped:?}");
         assert_eq!(stack.deployment_status(project, "dev").await, Value::Null);
 
-        let mut terminal = Terminal::start(stack, &["apply", text, "--project", project]).await;
-        terminal.shows("building").await;
+        let mut terminal = Terminal::start(stack, &["apply", text, "--project", project, "-vv"], &[]).await;
+        for work in ["building", "[AwaitBuild]", " $ until test"] {
+            terminal.shows(work).await;
+        }
         assert!(terminal.shown.contains("vpc"), "{}", terminal.shown);
         let code = terminal.interrupt("seedflow cancel ").await;
         assert_eq!(code, Some(130), "{}", terminal.shown);
@@ -379,6 +397,13 @@ fn a_terminal_shows_the_work_live_and_ctrl_c_leaves_it_running() {
         let followed = seedflow(stack, &["follow", &execution]).await;
         ended(&followed, 0, &["vpc deployed (", "ok watched/dev: 1 deployed"]);
         stack.deployment_released(project).await;
+        for (no_color, is_coloured) in [("", true), ("1", false)] {
+            let status = ["status", "--project", project];
+            let mut terminal = Terminal::start(stack, &status, &[("NO_COLOR", no_color)]).await;
+            terminal.shows("network/vpc").await;
+            let shown = terminal.shown.contains("\u{1b}[2m");
+            assert_eq!(shown, is_coloured, "{}", terminal.shown);
+        }
 
         std::fs::remove_file(&go).unwrap();
         let started = on(

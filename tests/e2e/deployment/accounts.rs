@@ -10,10 +10,7 @@ use seedflow_local::client::deployment;
 use seedflow_local::git::{Remote, Wanted};
 use serde_json::{Value, json};
 
-use super::{STACK, assert_state, id_of, pages, results};
-
-/// An account of another region, and one of the same.
-pub const TARGETS: [&str; 2] = ["222222222222/eu-west-1", "333333333333/us-east-1"];
+use super::{STACK, TARGETS, assert_state, id_of, pages, results};
 
 fn target(text: &str) -> Target {
     text.parse().expect("a target")
@@ -26,6 +23,18 @@ fn stored(text: &str) -> Value {
 
 /// A module that publishes where its build ran, and a stack there whose outputs are recorded.
 fn publishing(more: &[&str]) -> Module {
+    Module::with_deployspec(&deployspec(more).to_string())
+}
+
+/// The same, and it says that it has drifted.
+fn drifting() -> Module {
+    let mut deployspec = deployspec(&[]);
+    let look = "echo \"looked in $AWS_ACCOUNT_ID $AWS_REGION\"; exit 2";
+    deployspec["drift"] = json!({"phases": {"build": {"commands": [look]}}});
+    Module::with_deployspec(&deployspec.to_string())
+}
+
+fn deployspec(more: &[&str]) -> Value {
     let mut build = vec![
         "seedfarmer metadata add -k Value -v \"$AWS_ACCOUNT_ID $AWS_REGION\"",
         "seedfarmer metadata add -k Hash -v \"$SEEDFARMER_HASH\"",
@@ -33,9 +42,7 @@ fn publishing(more: &[&str]) -> Module {
     ];
     build.extend(more);
     let phases = |commands: &[&str]| json!({"phases": {"build": {"commands": commands}}});
-    let deployspec =
-        json!({"deploy": phases(&build), "destroy": phases(&["echo destroyed in $AWS_ACCOUNT_ID"])});
-    Module::with_deployspec(&deployspec.to_string())
+    json!({"deploy": phases(&build), "destroy": phases(&["echo destroyed in $AWS_ACCOUNT_ID"])})
 }
 
 /// What a build of a target tries at home and with the folders of other builds, with all rights in its own account.
@@ -87,7 +94,7 @@ fn repository(stack: &TestStack, web: &str) -> Repository {
     Repository::default()
         .file("deployment.yaml", manifest.to_string())
         .module("modules/vpc", &publishing(&hostile))
-        .module("modules/web", &publishing(&[]).file("modulestack.yaml", role))
+        .module("modules/web", &drifting().file("modulestack.yaml", role))
         .module("modules/data", &publishing(&[]))
         .module("modules/home", &publishing(&[]))
 }
@@ -179,15 +186,21 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
         assert_state(&again, "UNCHANGED");
         stack.deployment_released(project).await;
 
-        // Drift is looked for where a module is. The stack of its role is there, and none of its own.
+        // Drift is looked for where a module is. The stack of its role is there, and none of its own, which it need not have: its
+        // drift phases say more.
         let drift = ["drift", "dev/apps/web", "--now", "--json", "--project", project];
         let checked = seedflow(stack, &drift).await.json();
         let record = &checked["modules"][0];
         assert_eq!(record["target"], stored(TARGETS[0]), "{checked}");
-        let [own, role] = record["stacks"].as_array().map_or(&[][..], Vec::as_slice) else {
-            panic!("expected two stacks: {checked}");
+        let [role] = record["stacks"].as_array().map_or(&[][..], Vec::as_slice) else {
+            panic!("expected one stack: {checked}");
         };
-        assert_eq!(own["reason"], "a stack of this name does not exist");
+        assert_eq!(record["state"], "DRIFTED", "{checked}");
+        assert_eq!(
+            record["phases"]["output"],
+            json!(["looked in 222222222222 eu-west-1"]),
+            "{checked}"
+        );
         assert!(role["stack"].to_string().contains(&own_role), "{role}");
         let compared = role["reason"].to_string();
         assert!(

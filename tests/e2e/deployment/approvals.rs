@@ -179,7 +179,7 @@ fn a_plan_waits_for_an_approver_and_exactly_that_plan_runs() {
             .await
             .expect_err("a refusal");
         assert_eq!(error.code, "NotApprover", "{error}");
-        // One module alone is no way around it.
+        // A request for one module is refused, too.
         let single = stack.deploy(&store, &Module::running("build", &["true"])).await;
         assert_eq!(single.error, "ApprovalRequired", "{}", single.cause);
         stack.released(&store).await;

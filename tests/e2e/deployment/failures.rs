@@ -82,7 +82,7 @@ async fn assert_deployment_events(events: &[Value], [failed, mended]: [&String; 
     assert_eq!(deployments[1]["failed"], json!(["data/store"]));
     let message = deployments[1]["message"].as_str().unwrap();
     assert!(
-        message.contains("1 FAILED") && message.contains("data/store: "),
+        message.contains("1 failed") && message.contains("data/store: "),
         "{message}"
     );
     for detail in &modules {

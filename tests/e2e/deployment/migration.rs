@@ -4,18 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seedflow_core::target::Target;
-use seedflow_e2e::{Group, Migrated, Repository, SeedFarmer, Shared, StackOptions, TestStack, migrate, run};
+use seedflow_e2e::{Group, Migrated, Repository, SeedFarmer, TestStack, migrate, run};
 use seedflow_fixtures::git_server::GitServer;
 use seedflow_local::codebuild::SimulatedBuild;
 use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
-use super::{assert_state, id_of, results};
-
-static SIMULATED: Shared = Shared::new(|| StackOptions {
-    targets: vec![target()],
-    ..StackOptions::default()
-});
+use super::{STACK, TARGETS, assert_state, id_of, results};
 
 const PROJECT: &str = "comes-over";
 const GROUPS: &[Group<'_>] = &[
@@ -26,7 +21,7 @@ const MODULES: [&str; 3] = ["network/vpc", "network/dns", "apps/web"];
 
 /// The account and region of `apps/web`.
 fn target() -> Target {
-    "222222222222/eu-west-1".parse().expect("a target")
+    TARGETS[0].parse().expect("a target")
 }
 
 /// The same with `apps/web` in another account and region.
@@ -95,12 +90,13 @@ fn with_remote_module(server: &GitServer, repository: Repository) -> Repository 
 #[test]
 fn what_seed_farmer_has_deployed_is_taken_over() {
     run(async {
-        let stack = SIMULATED.get().await;
-        // Builds are simulated here: seed-farmer's would each install it from a package index.
-        stack.codebuild().simulate(Some(SimulatedBuild {
+        let stack = STACK.get().await;
+        // seed-farmer's builds are simulated: each would install it from a package index.
+        let simulated = SimulatedBuild {
             lasts: Duration::ZERO,
             fails: false,
-        }));
+        };
+        stack.codebuild().simulate_projects(PROJECT, simulated);
         let server = GitServer::start();
         let repository = with_remote_module(&server, Repository::deploying(GROUPS).of_seed_farmer(PROJECT));
         let repository = with_target(repository);
@@ -175,7 +171,8 @@ fn what_seed_farmer_has_deployed_is_taken_over() {
             ],
         );
         assert_eq!(stored(stack).await, BTreeMap::new());
-        assert_eq!(stack.keys("deployed/").await, [""; 0]);
+        let records = format!("deployed/{PROJECT}/");
+        assert_eq!(stack.keys(&records).await, [""; 0]);
 
         // A module that is being deployed is skipped; modules that don't depend on it are not.
         let lock = format!("locks/{PROJECT}/dev/network/dns.json");

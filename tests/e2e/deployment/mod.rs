@@ -1,6 +1,6 @@
 //! Whole repositories end to end: planned, deployed group by group, followed by their dependents, destroyed.
 
-pub mod accounts;
+mod accounts;
 mod approvals;
 mod failures;
 mod faults;
@@ -24,6 +24,9 @@ use std::collections::BTreeMap;
 use seedflow_e2e::{Finished, Group, ModuleId, Shared, StackOptions, TestStack, module_id};
 use serde_json::Value;
 
+/// An account of another region, and one of the same.
+pub const TARGETS: [&str; 2] = ["222222222222/eu-west-1", "333333333333/us-east-1"];
+
 /// Shared with other suites that need no settings of their own. Manifests may take variables from Parameter Store,
 /// builds may have networks, and two other accounts are targets.
 pub static STACK: Shared = Shared::new(|| StackOptions {
@@ -34,7 +37,7 @@ pub static STACK: Shared = Shared::new(|| StackOptions {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into(),
-    targets: accounts::TARGETS
+    targets: TARGETS
         .iter()
         .map(|target| target.parse().expect("a target"))
         .collect(),

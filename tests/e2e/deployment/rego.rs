@@ -25,7 +25,7 @@ deny contains message if {
 deny contains message if {
 	some module in input.modules
 	module.definition.source.kind == "bundle"
-	message := sprintf("%s/%s is no part of a repository", [module.group, module.module])
+	message := sprintf("%s/%s is not part of a repository", [module.group, module.module])
 }
 
 warn contains sprintf("%d modules change", [input.counts.deploy]) if input.counts.deploy > 0
@@ -140,7 +140,11 @@ fn rules_refuse_and_warn_and_allow_nothing_if_they_can_not_be_evaluated() {
         );
         stack.released(&store).await;
         let single = stack.deploy(&store, &Module::running("build", &["true"])).await;
-        assert_refused(&single, "DeniedByPolicy", "data/store is no part of a repository");
+        assert_refused(
+            &single,
+            "DeniedByPolicy",
+            "data/store is not part of a repository",
+        );
         stack.released(&store).await;
         let after = stack.parameter(&store, "status").await;
         assert_eq!(

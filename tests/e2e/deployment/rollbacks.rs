@@ -246,7 +246,7 @@ fn a_tainted_module_is_deployed_again_and_a_retry_runs_only_what_failed() {
         ended(
             &nothing,
             4,
-            &["with the state FAILED, so the next deployment deploys it anyway"],
+            &["with a last deployment that failed, so the next one deploys it anyway"],
         );
         stack.released(&id_of(project, "data/store")).await;
         let retried = seedflow(stack, &[&["retry", name_of(&bad)][..], &of].concat()).await;

@@ -3,11 +3,12 @@
 use seedflow_e2e::{Module, TestStack, eventually, run};
 use serde_json::{Value, json};
 
-use super::STACK;
+use super::{IN_USE, STACK};
 
 #[test]
 fn a_build_has_its_role_and_nothing_else() {
     run(async {
+        let _in_use = IN_USE.read().await;
         let stack = STACK.get().await;
         let id = stack.module_id("build-role");
         let module = Module::running(
@@ -59,6 +60,7 @@ async fn build(stack: &TestStack, overrides: &Value) -> Value {
 #[test]
 fn what_the_role_may_not_read_or_write_fails_the_build() {
     run(async {
+        let _in_use = IN_USE.read().await;
         let stack = STACK.get().await;
         let bucket = &stack.about().work_bucket;
         let forbidden = "reports/build-role/forbidden";
@@ -114,6 +116,7 @@ fn what_the_role_may_not_read_or_write_fails_the_build() {
 #[test]
 fn modules_refer_to_what_an_administrator_named_and_to_nothing_else() {
     run(async {
+        let _in_use = IN_USE.read().await;
         let stack = STACK.get().await;
         let module = Module::running("build", &["[ \"$SEEDFARMER_PARAMETER_A\" = value ]"]);
         // The name of the last begins with that of the first, and belongs to another secret.

@@ -15,13 +15,16 @@
 mod builds;
 pub mod call;
 mod people;
+mod rows;
 mod sources;
 pub mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use seedflow_e2e::{Shared, StackOptions, TestStack, run};
+use seedflow_e2e::{Caller, Shared, StackOptions, TestStack, run};
 use seedflow_local::aws_api::AwsApi;
+use tokio::sync::{RwLock, RwLockWriteGuard};
 
 pub use call::is_refusal;
 use table::{Fixtures, Row};
@@ -54,6 +57,23 @@ static STACK: Shared = Shared::new(|| StackOptions {
     .into(),
     ..StackOptions::default()
 });
+
+/// Read by each test of the stack, and written by the one that counts the stack's calls.
+static IN_USE: RwLock<()> = RwLock::const_new(());
+
+/// Longer than a queue gathers events for a function.
+const QUIET: Duration = Duration::from_secs(8);
+
+/// The stack for one test, while no other uses it and nothing that one has left calls anything.
+pub async fn alone() -> (RwLockWriteGuard<'static, ()>, &'static TestStack) {
+    let alone = IN_USE.write().await;
+    let stack = STACK.get().await;
+    let mut calls = stack.proxy().watch_calls();
+    while stack.proxy().calls().total(Caller::Functions) > 0
+        && tokio::time::timeout(QUIET, calls.changed()).await.is_ok()
+    {}
+    (alone, stack)
+}
 
 /// A client with the keys of each role, by the role's name in the template.
 async fn roles(stack: &TestStack) -> BTreeMap<String, AwsApi> {
@@ -90,11 +110,12 @@ pub async fn try_call(row: &Row, role: &str, api: &AwsApi) -> Option<String> {
 #[test]
 fn every_role_may_do_what_the_table_grants_and_nothing_else() {
     run(async {
+        let _in_use = IN_USE.read().await;
         let stack = STACK.get().await;
         let roles = roles(stack).await;
         let functions = stack.resources("AWS::Lambda::Function").await;
         let fixtures = Fixtures::lay(stack).await;
-        let rows = table::rows(&fixtures, &functions);
+        let rows = rows::rows(&fixtures, &functions);
 
         let known: BTreeSet<&str> = rows.iter().flat_map(|row| row.granted.iter().copied()).collect();
         let deployed: BTreeSet<&str> = roles.keys().map(String::as_str).collect();

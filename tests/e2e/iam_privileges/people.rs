@@ -1,6 +1,6 @@
 //! What the ready-made policies of docs/roles let people do, each tried with the credentials of a role that has nothing else.
 //!
-//! The roles are no part of the template: a test makes them as an administrator of the account would, with what
+//! The roles are not part of the template: a test makes them as an administrator of the account would, with what
 //! `seedflow roles` prints.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use seedflow_local::aws_api::{ApiError, AwsApi, Credentials};
 use serde_json::{Value, json};
 
 use super::call::{Call, is_refusal};
-use super::{PEOPLE_ADMINISTRATOR, STACK};
+use super::{IN_USE, PEOPLE_ADMINISTRATOR, STACK};
 
 /// The names of the roles, and the arguments of `seedflow roles`.
 const ROLES: [(&str, &[&str]); 5] = [
@@ -459,6 +459,7 @@ async fn deploys_dev_and_not_prod(stack: &TestStack, people: &BTreeMap<&str, Per
 #[test]
 fn each_role_of_people_may_do_what_it_is_for_and_nothing_else() {
     run(async {
+        let _in_use = IN_USE.read().await;
         let stack = STACK.get().await;
         for key in ["reports", "policies", "locks"] {
             stack.put(&format!("{key}/people/x.json"), b"{}".to_vec()).await;

@@ -5,7 +5,7 @@ use seedflow_fixtures::git_server::{GitServer, TOKEN};
 use seedflow_local::aws_api::ApiError;
 use serde_json::{Value, json};
 
-use super::STACK;
+use super::{IN_USE, STACK};
 
 async fn fetch(stack: &TestStack, sources: &[Value]) -> Result<Vec<Value>, ApiError> {
     let event =
@@ -17,6 +17,7 @@ async fn fetch(stack: &TestStack, sources: &[Value]) -> Result<Vec<Value>, ApiEr
 #[test]
 fn each_source_is_fetched_once_and_a_private_one_with_the_credentials_of_its_host() {
     run(async {
+        let _in_use = IN_USE.read().await;
         let stack = STACK.get().await;
         let server = GitServer::start();
         let repository = server.repository("modules");

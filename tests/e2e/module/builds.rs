@@ -48,7 +48,7 @@ fn a_build_that_fails_in_any_phase_leaves_the_last_success_as_it_was() {
         }
         let recovered = stack.deploy(&id, &good).await;
         assert_state(&recovered, "SUCCEEDED");
-        assert_eq!(recovered.reasons, ["last deployment FAILED"]);
+        assert_eq!(recovered.reasons, ["last deployment failed"]);
     });
 }
 

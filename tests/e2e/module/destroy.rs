@@ -149,7 +149,7 @@ fn a_destruction_that_failed_can_be_tried_again() {
         // A user who wants to keep it deploys it again, although half of it may be gone.
         let kept = stack.deploy(&id, &module).await;
         assert_state(&kept, "SUCCEEDED");
-        assert_eq!(kept.reasons, ["last deployment FAILED"]);
+        assert_eq!(kept.reasons, ["last deployment failed"]);
 
         stack.put_parameter("/destroy/failed/allowed", "yes").await;
         assert_state(&stack.execute(&destruction(&id)).await, "DESTROYED");

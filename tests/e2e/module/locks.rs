@@ -150,7 +150,7 @@ fn stopping_an_execution_stops_its_build_and_wakes_the_waiting_one() {
 
         let again = stack.deploy(&id, &tagged("good", 0)).await;
         assert_state(&again, "SUCCEEDED");
-        assert_eq!(again.reasons, ["last deployment ABORTED"]);
+        assert_eq!(again.reasons, ["last deployment was stopped"]);
     });
 }
 

@@ -56,9 +56,52 @@ pub async fn seedflow(stack: &TestStack, arguments: &[&str]) -> Ran {
         .output()
         .await
         .expect("starting seedflow");
+    let out = String::from_utf8_lossy(&ran.stdout).into_owned();
+    if arguments.contains(&"--json") {
+        assert_documented(arguments, &out);
+    }
     Ran {
         code: ran.status.code(),
-        out: String::from_utf8_lossy(&ran.stdout).into_owned(),
+        out,
         err: String::from_utf8_lossy(&ran.stderr).into_owned(),
     }
+}
+
+/// Holds the fields of what `--json` printed against its row in docs/command-line.md. Rows that lead to another document have
+/// the outermost fields only.
+fn assert_documented(arguments: &[&str], out: &str) {
+    let Ok(Value::Object(printed)) = serde_json::from_str(out) else {
+        return;
+    };
+    let words = &arguments[..arguments.len().min(2)];
+    let row = documented(&words.join(" ")).or_else(|| documented(words[0]));
+    let row = row.unwrap_or_else(|| panic!("{words:?}: docs/command-line.md has no row"));
+    // The values by their keys, or a report as it is stored.
+    if !row.contains('"') {
+        return;
+    }
+    let mut fields: Vec<&String> = printed.keys().collect();
+    if !row.contains("](") {
+        let lists = printed.values().filter_map(Value::as_array).flatten();
+        fields.extend(lists.filter_map(Value::as_object).flat_map(|item| item.keys()));
+    }
+    for field in fields {
+        let is_named = row.contains(&format!("\"{field}\""));
+        assert!(
+            is_named,
+            "{words:?}: {field} is missing in docs/command-line.md: {row}"
+        );
+    }
+}
+
+/// The row about the JSON of a command.
+fn documented(command: &str) -> Option<&'static str> {
+    let document = include_str!("../../../docs/command-line.md");
+    let (_, table) = document.split_once("### What `--json` prints")?;
+    let name = format!("`{command}`");
+    let mut rows = table.lines().filter(|line| line.starts_with("| `"));
+    rows.find_map(|row| {
+        let (commands, rest) = row.split_once(" | ")?;
+        commands.contains(&name).then_some(rest)
+    })
 }

@@ -19,8 +19,11 @@ use seedflow_fixtures::{Module, Repository};
 /// little.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The interval between checks. Many tests wait at the same time, and each check costs the emulator a call.
+/// The interval between checks. Many tests wait at the same time, and each check costs the emulator a call, so it grows with
+/// the time of the wait.
 pub(crate) const POLL: Duration = Duration::from_millis(150);
+/// The longest interval between checks.
+const LONGEST_POLL: Duration = Duration::from_millis(500);
 
 /// The id of a module by its four names.
 pub fn module_id(project: &str, deployment: &str, group: &str, module: &str) -> ModuleId {
@@ -209,6 +212,7 @@ impl TestStack {
     async fn ended_within(&self, execution: &str, limit: Duration) {
         let deadline = Instant::now() + limit;
         let call = json!({"executionArn": execution});
+        let mut described_by_functions = self.stack.proxy().watch_described_executions();
         loop {
             let described = self
                 .call("states", "AWSStepFunctions.DescribeExecution", call.clone())
@@ -217,7 +221,15 @@ impl TestStack {
             if described["status"] != "RUNNING" || Instant::now() > deadline {
                 return;
             }
-            tokio::time::sleep(POLL).await;
+            // A function asks about most executions when they have ended; the others are looked at once in a while.
+            let named = async {
+                while described_by_functions
+                    .recv()
+                    .await
+                    .is_ok_and(|arn| arn != execution)
+                {}
+            };
+            let _ = tokio::time::timeout(LONGEST_POLL, named).await;
         }
     }
 
@@ -508,16 +520,16 @@ impl Drop for RuleGuard<'_> {
 
 /// Checks until the value exists; panics after five minutes.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let begun = Instant::now();
     loop {
         if let Some(found) = look().await {
             return found;
         }
         assert!(
-            Instant::now() < deadline,
+            begun.elapsed() < PATIENCE,
             "{what} did not come within {} s",
             PATIENCE.as_secs()
         );
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep((begun.elapsed() / 10).clamp(POLL, LONGEST_POLL)).await;
     }
 }

@@ -13,8 +13,7 @@ use seedflow_local::client::deployment;
 use seedflow_local::stack::EVENT_SOURCE;
 use serde_json::{Value, json};
 
-use super::deployment::STACK;
-use super::deployment::accounts::TARGETS;
+use super::deployment::{STACK, TARGETS};
 
 /// The target of most tests: another account and another region.
 const TARGET: &str = TARGETS[0];

@@ -13,8 +13,7 @@ use seedflow_local::stack::EVENT_SOURCE;
 use serde_json::json;
 
 use super::{as_function, at, external_id, role_of};
-use crate::deployment::STACK;
-use crate::deployment::accounts::TARGETS;
+use crate::deployment::{STACK, TARGETS};
 use crate::iam_privileges::call::{Call, is_refusal};
 use crate::iam_privileges::table::{
     CODEBUILD, EVENTS, Granted, LOGS, NOBODY, PUBLIC, Row, SECRETS, SSM, ask, form,

@@ -1,5 +1,5 @@
-"""Reads a repository by the models of seed-farmer, and says as JSON what it understood: the modules in order, who refers to
-whom, the files beside modules, and fields that it doesn't know."""
+"""Reads a repository by the models of seed-farmer, and says as JSON what it understood: the modules in order, which modules refer to
+which, the files beside modules, and fields that it doesn't know."""
 
 import json
 import os

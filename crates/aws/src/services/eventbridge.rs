@@ -137,7 +137,7 @@ mod tests {
     }
 
     impl Event for EventEntry {
-        const DETAIL_TYPE: &'static str = "Told";
+        const DETAIL_TYPE: &'static str = "Deployed";
 
         fn execution(&self) -> &ExecutionArn {
             &self.execution
@@ -155,7 +155,7 @@ mod tests {
         };
         assert_eq!(
             entries(&event, "{\"execution\":\"arn:e\"}").to_string(),
-            r#"[{"Time":"1970-01-01T00:00:00Z","Source":"seedflow","DetailType":"Told","Resources":["arn:e"],"Detail":"{\"execution\":\"arn:e\"}"}]"#
+            r#"[{"Time":"1970-01-01T00:00:00Z","Source":"seedflow","DetailType":"Deployed","Resources":["arn:e"],"Detail":"{\"execution\":\"arn:e\"}"}]"#
         );
     }
 }

@@ -11,7 +11,9 @@ use seedflow_aws::services::cloudformation::{CloudFormation, NamedTemplate};
 use seedflow_aws::services::sts;
 use seedflow_core::target::Target;
 use seedflow_terminal::Ui;
+use serde_json::json;
 
+use super::reading::print_json_line;
 use super::settings::parse_text;
 use crate::account::StackArguments;
 use crate::exit::{Refused, Wrong};
@@ -49,6 +51,9 @@ struct BootstrapTarget {
     /// A parameter of the template, as often as needed, for example BuildManagedPolicyArns=arn:….
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parse_text)]
     parameters: Vec<(String, String)>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 impl Bootstrap {
@@ -71,20 +76,28 @@ impl BootstrapTarget {
             parameters: self.parameters(&home),
         };
         let cloudformation = CloudFormation::new(&config);
-        if !cloudformation.put(&template).await? {
-            ui.say(format!("The stack {} in {here} is up to date.", template.stack));
-            return Ok(ExitCode::SUCCESS);
+        let say = |text: String| match self.json {
+            true => {}
+            false => ui.say(text),
+        };
+        let stack = &template.stack;
+        let changed = cloudformation.put(&template).await?;
+        if changed {
+            say(format!("The stack {stack} is being deployed in {here} …"));
+            wait(&cloudformation, stack).await?;
+            say(format!(
+                "The stack {stack} is ready. Seedflow deploys in {here} once its template parameter TargetAccounts names {}.",
+                here.account()
+            ));
+        } else {
+            say(format!("The stack {stack} in {here} is up to date."));
         }
-        ui.say(format!(
-            "The stack {} is being deployed in {here} …",
-            template.stack
-        ));
-        wait(&cloudformation, &template.stack).await?;
-        ui.say(format!(
-            "The stack {} is ready. Seedflow deploys in {here} once its template parameter TargetAccounts names {}.",
-            template.stack,
-            here.account()
-        ));
+        if self.json {
+            print_json_line(
+                json!({"stack": stack, "account": here.account(), "region": here.region(), "changed": changed}),
+                ui,
+            );
+        }
         Ok(ExitCode::SUCCESS)
     }
 
@@ -157,6 +170,7 @@ mod tests {
             home: "111111111111/us-east-1".parse().unwrap(),
             account: account.map(str::to_owned),
             parameters: Vec::new(),
+            json: false,
         }
     }
 

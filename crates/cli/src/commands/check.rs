@@ -2,6 +2,7 @@
 //! of a single module. It reads the repository's files, and fetches what the manifest names on other hosts.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,12 +12,14 @@ use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::manifest::{Deployment, Diagnostic, Group, LoadContext, Module};
 use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::module::maximum::Maxima;
+use seedflow_fetch::{Credentials, Fetcher, Limits};
+use seedflow_terminal::{Tone, Ui};
+use serde_json::{Value, json};
 
+use super::reading::print_json;
 use super::settings::ManifestArguments;
 use crate::checkout::repository::Folder;
 use crate::checkout::sources::{Sources, fetch};
-use seedflow_fetch::{Credentials, Fetcher, Limits};
-use seedflow_terminal::{Tone, Ui};
 
 /// Checks a repository's deployment manifest, or the folder of a single module, without a stack: shows the groups and modules
 /// in their order, or all errors.
@@ -33,52 +36,160 @@ pub struct Check {
     /// A file with the credentials of hosts, as in the secret that the template's GitCredentialsSecret names.
     #[arg(long, value_name = "FILE", conflicts_with = "offline")]
     credentials: Option<PathBuf>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 impl Check {
     pub fn run(self, ui: &Ui) -> Result<ExitCode> {
         let mut repository = Sources::new(Folder::open(&self.folder)?);
-        let options = self.options.parse(None)?;
-        if options == ManifestOptions::default() && manifest::is_module(&repository) {
-            return Ok(check_module(&mut repository, ui));
+        let options = self.options.clone().parse(None)?;
+        let checked = if options == ManifestOptions::default() && manifest::is_module(&repository) {
+            Checked::module(&mut repository)
+        } else {
+            self.manifest(&mut repository, &options)?
+        };
+        match self.json {
+            true => print_json(checked.json(self.offline), ui)?,
+            false => checked.show(self.offline, ui),
         }
+        Ok(match checked.problems.is_empty() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        })
+    }
+
+    fn manifest(&self, repository: &mut Sources, options: &ManifestOptions) -> Result<Checked> {
         // Without a stack, so the template's parameters are unknown.
-        let given = LoadContext::offline(&options);
-        let mut problems = Vec::new();
+        let given = LoadContext::offline(options);
+        let mut unreachable = Vec::new();
         if !self.offline {
-            let sources = manifest::sources(&mut repository, &given);
+            let sources = manifest::sources(repository, &given);
             let credentials = Credentials::of_file(self.credentials.as_deref())?;
             let fetcher = Fetcher::new(credentials, Limits::default());
-            problems = fetch(&mut repository, sources, &fetcher);
+            unreachable = fetch(repository, sources, &fetcher);
         }
-        let mut problems: Vec<String> = problems.into_iter().map(|error| error.message).collect();
-        let checked = manifest::check(&mut repository, &given);
-        match checked {
-            Ok(deployment) if problems.is_empty() => {
-                show(&deployment, self.offline, ui);
-                return Ok(ExitCode::SUCCESS);
-            }
-            Ok(_) => {}
-            Err(found) => problems.extend(found.iter().map(Diagnostic::to_string)),
-        }
-        complain(&problems, ui);
-        Ok(ExitCode::FAILURE)
+        let unreachable = unreachable
+            .into_iter()
+            .map(|error| Problem::Source(error.message));
+        let (deployment, found) = match manifest::check(repository, &given) {
+            Ok(deployment) => (Some(deployment), Vec::new()),
+            Err(found) => (None, found),
+        };
+        Ok(Checked {
+            deployment,
+            warnings: Vec::new(),
+            problems: unreachable.chain(found.into_iter().map(Problem::At)).collect(),
+        })
     }
 }
 
-fn check_module(folder: &mut Sources, ui: &Ui) -> ExitCode {
-    match manifest::check_module(folder, &Maxima::OF_AWS) {
-        Ok(warnings) => {
-            warn(&warnings, ui);
-            ui.say(format!("{} the folder of one module", ui.paint(Tone::Good, "ok")));
-            ExitCode::SUCCESS
-        }
-        Err(problems) => {
-            let problems: Vec<String> = problems.iter().map(Diagnostic::to_string).collect();
-            complain(&problems, ui);
-            ExitCode::FAILURE
+/// Something that is wrong.
+#[derive(Debug)]
+enum Problem {
+    /// A source that can't be fetched.
+    Source(String),
+    /// At a place of a file.
+    At(Diagnostic),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(message) => f.write_str(message),
+            Self::At(found) => found.fmt(f),
         }
     }
+}
+
+impl Problem {
+    fn json(&self) -> Value {
+        match self {
+            Self::Source(message) => json!({"message": message}),
+            Self::At(found) => found_json(found),
+        }
+    }
+}
+
+fn found_json(found: &Diagnostic) -> Value {
+    let field = Some(&found.field).filter(|field| !field.is_empty());
+    json!({"file": found.file, "line": found.line, "field": field, "message": found.message})
+}
+
+/// What was found. Without problems and without a deployment it is the folder of one module.
+#[derive(Debug, Default)]
+struct Checked {
+    deployment: Option<Deployment>,
+    /// The warnings of a single module; those of a deployment are its own.
+    warnings: Vec<Diagnostic>,
+    problems: Vec<Problem>,
+}
+
+impl Checked {
+    fn module(folder: &mut Sources) -> Self {
+        match manifest::check_module(folder, &Maxima::OF_AWS) {
+            Ok(warnings) => Self {
+                warnings,
+                ..Self::default()
+            },
+            Err(found) => Self {
+                problems: found.into_iter().map(Problem::At).collect(),
+                ..Self::default()
+            },
+        }
+    }
+
+    /// What it shows to people.
+    fn show(&self, offline: bool, ui: &Ui) {
+        match &self.deployment {
+            _ if !self.problems.is_empty() => complain(&self.problems, ui),
+            Some(deployment) => show(deployment, offline, ui),
+            None => {
+                warn(&self.warnings, ui);
+                ui.say(format!("{} the folder of one module", ui.paint(Tone::Good, "ok")));
+            }
+        }
+    }
+
+    /// The same for programs. What has problems would not be deployed, so it has no groups.
+    fn json(&self, offline: bool) -> Value {
+        let problems: Vec<Value> = self.problems.iter().map(Problem::json).collect();
+        let deployment = self.deployment.as_ref().filter(|_| problems.is_empty());
+        let warnings = deployment.map_or(&self.warnings, |deployment| &deployment.warnings);
+        let warnings: Vec<Value> = warnings.iter().map(found_json).collect();
+        let mut json = json!({"problems": problems, "warnings": warnings});
+        let Some(deployment) = deployment else {
+            return json;
+        };
+        json["project"] = json!(deployment.project);
+        json["deployment"] = json!(deployment.name);
+        json["groups"] = deployment.groups.iter().map(group_json).collect();
+        if offline && !deployment.sources.is_empty() {
+            json["not_fetched"] = deployment.sources.iter().map(ToString::to_string).collect();
+        }
+        json
+    }
+}
+
+fn group_json(group: &Group) -> Value {
+    let modules: Vec<Value> = group.modules.iter().map(module_json).collect();
+    json!({"group": group.name, "concurrency": group.concurrency, "modules": modules})
+}
+
+fn module_json(module: &Module) -> Value {
+    let (account, region) = module
+        .place
+        .as_ref()
+        .map(|(account, region)| (account, region))
+        .unzip();
+    json!({
+        "module": module.id.module,
+        "source": module.folder.to_string(),
+        "account": account,
+        "region": region,
+        "after": upstreams(module),
+    })
 }
 
 fn warn(warnings: &[Diagnostic], ui: &Ui) {
@@ -90,9 +201,9 @@ fn warn(warnings: &[Diagnostic], ui: &Ui) {
     }
 }
 
-fn complain(problems: &[String], ui: &Ui) {
+fn complain(problems: &[Problem], ui: &Ui) {
     for problem in problems {
-        ui.say(problem);
+        ui.say(problem.to_string());
     }
     let count = ui.paint(Tone::Bad, count(problems.len(), "problem"));
     ui.complain(&format!("{count}; nothing would be deployed"));
@@ -140,21 +251,98 @@ fn show_group(number: usize, group: &Group, ui: &Ui) {
             module.id.module,
             ui.paint(Tone::Quiet, &folder)
         ));
-        if let Some(consumes) = consumes(module) {
-            ui.say(format!("    after {consumes}"));
+        let upstreams = upstreams(module);
+        if !upstreams.is_empty() {
+            ui.say(format!("    after {}", upstreams.join(", ")));
         }
     }
 }
 
-fn consumes(module: &Module) -> Option<String> {
-    let names: Vec<String> = module
-        .consumes
-        .iter()
+/// The modules whose values it consumes.
+fn upstreams(module: &Module) -> Vec<String> {
+    let upstreams = module.consumes.iter();
+    upstreams
         .map(|(group, module)| format!("{group}/{module}"))
-        .collect();
-    (!names.is_empty()).then(|| names.join(", "))
+        .collect()
 }
 
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn checked(files: &[(&str, &str)]) -> Value {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let file = folder.path().join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        let check = Check {
+            folder: folder.path().to_owned(),
+            options: ManifestArguments::default(),
+            offline: true,
+            credentials: None,
+            json: true,
+        };
+        let mut repository = Sources::new(Folder::open(&check.folder).unwrap());
+        let checked = match manifest::is_module(&repository) {
+            true => Checked::module(&mut repository),
+            false => check
+                .manifest(&mut repository, &ManifestOptions::default())
+                .unwrap(),
+        };
+        crate::view::json::without_nulls(checked.json(true))
+    }
+
+    const MODULE: (&str, &str) = (
+        "modules/vpc/deployspec.yaml",
+        "deploy: {phases: {build: {commands: [\"true\"]}}}",
+    );
+
+    #[test]
+    fn a_program_reads_the_order_or_where_each_problem_is() {
+        let settings = ("seedfarmer.yaml", "project: shop");
+        let deployment = (
+            "deployment.yaml",
+            "name: dev\ngroups:\n  - name: network\n    path: network.yaml\n",
+        );
+        let group = |path: &str| format!("name: vpc\npath: {path}\n");
+        let good = group("modules/vpc");
+        let found = checked(&[settings, deployment, ("network.yaml", &good), MODULE]);
+        assert_eq!(
+            found["groups"],
+            json!([{"group": "network", "modules": [{"module": "vpc", "source": "modules/vpc", "after": []}]}]),
+            "{found}"
+        );
+        assert_eq!(
+            (&found["project"], &found["problems"]),
+            (&json!("shop"), &json!([]))
+        );
+
+        let bad = group("modules/none");
+        let found = checked(&[settings, deployment, ("network.yaml", &bad), MODULE]);
+        let problem = &found["problems"][0];
+        assert_eq!(
+            (&problem["file"], &problem["line"], &problem["field"]),
+            (&json!("network.yaml"), &json!(2), &json!("modules[0].path")),
+            "{found}"
+        );
+        assert!(
+            problem["message"].is_string() && found.get("groups").is_none(),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn the_folder_of_one_module_has_problems_or_none() {
+        let found = checked(&[("deployspec.yaml", MODULE.1)]);
+        assert_eq!(found, json!({"problems": [], "warnings": []}));
+        let found = checked(&[("deployspec.yaml", "deploy: 1")]);
+        assert_eq!(found["problems"][0]["file"], "deployspec.yaml", "{found}");
+    }
 }

@@ -1,11 +1,11 @@
 //! `completions`: what a shell completes.
 
-use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
+use seedflow_terminal::Ui;
 
 /// Prints the completions of a shell.
 #[derive(Debug, Args)]
@@ -17,10 +17,11 @@ pub struct Completions {
 
 impl Completions {
     /// Runs the command.
-    pub fn run<C: CommandFactory>(&self) -> Result<ExitCode> {
+    pub fn run<C: CommandFactory>(&self, ui: &Ui) -> Result<ExitCode> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut C::command(), "seedflow", &mut script);
-        std::io::stdout().lock().write_all(&script)?;
+        let script = String::from_utf8(script).context("the completions are no text")?;
+        ui.say(script.trim_end());
         Ok(ExitCode::SUCCESS)
     }
 }

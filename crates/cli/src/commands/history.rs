@@ -80,7 +80,7 @@ fn table(executions: &[Execution], now: Timestamp) -> Table {
         table.row([
             run.ended_at.map_or_else(String::new, |at| ago(at, now)).into(),
             run.of.as_str().into(),
-            cell(&run.state),
+            cell(&run.shown_state),
             run.milliseconds.map_or_else(String::new, duration).into(),
             run.started_by.as_ref().map_or_else(String::new, starter).into(),
             short(run.commit.as_deref()).into(),

@@ -11,7 +11,7 @@ use seedflow_core::ids::{BuildId, ExecutionArn, ModuleId};
 use seedflow_core::module::status::State;
 use seedflow_core::workflow::ending::ExecutionStatus;
 use seedflow_core::workflow::execution_history::trace;
-use seedflow_terminal::Ui;
+use seedflow_terminal::{Tone, Ui};
 use serde_json::json;
 
 use super::named::{Named, What};
@@ -108,11 +108,11 @@ impl Logs {
             );
             match self.ran(account, &part, Some(execution)).await? {
                 Ran::Build(build) => {
-                    self.head(&name, ui);
+                    self.head(&name, some, ui);
                     self.show(account, &build, Some(&name), ui).await?;
                 }
                 Ran::Failed(cause) => {
-                    self.head(&name, ui);
+                    self.head(&name, some, ui);
                     self.say(Some(&name), &format!("It failed before its build: {cause}"), ui);
                 }
                 Ran::Nothing => continue,
@@ -204,10 +204,15 @@ impl Logs {
         self.print(account, build, (group, &stream), module, ui).await
     }
 
-    fn head(&self, module: &str, ui: &Ui) {
-        if !self.json {
-            ui.heading(module);
+    /// The heading of a module, with an empty line between it and the module before.
+    fn head(&self, module: &str, follows: bool, ui: &Ui) {
+        if self.json {
+            return;
         }
+        if follows {
+            ui.say("");
+        }
+        ui.say(ui.paint(Tone::Bold, module));
     }
 
     /// The log of a build. One that waits in the queue has none yet; `--follow` waits for it.
@@ -257,6 +262,9 @@ impl Logs {
                 tokio::time::sleep(LOOK_AGAIN).await;
                 continue;
             };
+            if ui.is_closed() {
+                return Ok(());
+            }
             for line in lines.iter().flat_map(|message| message.lines()) {
                 match self.raw {
                     true => self.say(module, line, ui),

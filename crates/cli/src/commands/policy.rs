@@ -87,6 +87,9 @@ struct Set {
     files: Vec<PathBuf>,
     #[command(flatten)]
     project: OfProject,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Which document or rules.
@@ -95,6 +98,9 @@ struct Validate {
     /// A document (.json) or rules (.rego).
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Which document, and which plan.
@@ -201,6 +207,7 @@ async fn stored(account: &Account, of: &DeploymentId, key: &str, most: u64) -> R
 impl Set {
     async fn run(self, texts: Vec<Text>, account: &Account, ui: &Ui) -> Result<ExitCode> {
         let of = deployment(&self.deployment, &self.project, account).await?;
+        let mut stored = Vec::new();
         for text in texts {
             let (key, text, what) = match text {
                 Text::Document(text) => (of.policy_key(), text, "this policy"),
@@ -212,10 +219,14 @@ impl Set {
                     account.work_bucket
                 )
             })?;
-            ui.say(format!(
-                "{of} has {what} now, version {}.",
-                &version_of(text.as_bytes())[..12]
-            ));
+            let version = version_of(text.as_bytes());
+            if !self.json {
+                ui.say(format!("{of} has {what} now, version {}.", &version[..12]));
+            }
+            stored.push(json!({"document": key, "version": version}));
+        }
+        if self.json {
+            print_json(json!({"deployment": of, "stored": stored}), ui)?;
         }
         // It may come before the deployment, or be for none because of a misspelling.
         match self.project.meant(account, &self.deployment).await {
@@ -235,7 +246,12 @@ impl Validate {
     fn run(self, ui: &Ui) -> Result<ExitCode> {
         for file in &self.files {
             texts(std::slice::from_ref(file))?;
-            ui.say(format!("{} is a valid policy.", file.display()));
+            if !self.json {
+                ui.say(format!("{} is a valid policy.", file.display()));
+            }
+        }
+        if self.json {
+            print_json(json!({"valid": self.files}), ui)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -316,7 +332,7 @@ fn decide(policy: &str, plan: &PlanJson, now: Timestamp) -> Decision {
     policy.decide(&changes_of(&plan.modules), now)
 }
 
-/// Why a plan would wait for an approval by what the policy says. What applies without it is no part of it.
+/// Why a plan would wait for an approval by what the policy says. What applies without it is not included.
 fn waits(policy: &str, plan: &PlanJson) -> Vec<String> {
     let rule = ApprovalRule::of(Some(&StoredPolicy::of(&plan.deployment, policy.as_bytes())));
     let may_start = has_changes(&plan.modules) || plan.modules.iter().any(|module| !module.unless.is_empty());

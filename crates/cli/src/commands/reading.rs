@@ -25,7 +25,7 @@ impl OfProject {
     /// The named project, or the only one.
     ///
     /// # Errors
-    /// [`crate::exit::Refused`] if there is no such project, or none at all; [`Wrong`] if there are several.
+    /// [`crate::exit::Refused`] if the project doesn't exist, or if there is none at all; [`Wrong`] if there are several.
     pub async fn find(&self, account: &Account) -> Result<Name> {
         let found = self.find_any(account).await?;
         found.ok_or_else(|| names::nothing(account))

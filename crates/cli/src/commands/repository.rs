@@ -10,6 +10,7 @@ use seedflow_core::deployment::selection::refuse_unknown_names;
 use seedflow_core::deployment::state::State;
 use seedflow_core::ids::{ExecutionArn, Name};
 use seedflow_core::module::metadata_reference::ModuleRef;
+use seedflow_core::storage_layout::{planned_repository_key, repository_upload_key};
 use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
@@ -59,8 +60,8 @@ impl Purpose {
     /// have, and a name that nobody can guess, so that nobody replaces what another one has planned.
     fn key(self, project: &Name, md5: &str) -> String {
         match self {
-            Self::Plan => format!("uploads/_plans/{project}/{}.zip", uuid::Uuid::new_v4().simple()),
-            Self::Deployment => format!("uploads/{project}/repository/{md5}.zip"),
+            Self::Plan => planned_repository_key(project, &uuid::Uuid::new_v4().simple().to_string()),
+            Self::Deployment => repository_upload_key(project, md5),
         }
     }
 }

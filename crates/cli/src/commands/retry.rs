@@ -60,7 +60,7 @@ impl Retry {
         };
         let mut input = described.input;
         if let Some(fields) = input.as_object_mut() {
-            // The new execution is no part of the deployment that started the first, and somebody else may start it.
+            // The new execution is not part of the deployment that started the first, and somebody else may start it.
             for of_the_first in ["part_of", STARTED_BY, REQUESTER] {
                 fields.remove(of_the_first);
             }

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{ArgAction, Args};
 use jiff::Timestamp;
 use seedflow_aws::services::sts;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::started_by::STARTED_BY;
+use seedflow_core::storage_layout::own_key;
 use seedflow_terminal::{Tone, Ui};
 use serde_json::{Value, json};
 
@@ -38,9 +39,9 @@ pub struct Showing {
 /// How much of an execution is shown.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Shown {
-    /// Shows the phases of each module too.
-    #[arg(long, short)]
-    verbose: bool,
+    /// Shows the phases of each module and what its build prints; -vv shows the states of its execution, too.
+    #[arg(long, short, action = ArgAction::Count)]
+    verbose: u8,
     /// Prints JSON (docs/command-line.md).
     #[arg(long)]
     json: bool,
@@ -50,8 +51,9 @@ impl Shown {
     fn detail(self) -> Detail {
         match (self.json, self.verbose) {
             (true, _) => Detail::None,
-            (false, true) => Detail::Phases,
-            (false, false) => Detail::Modules,
+            (false, 0) => Detail::Modules,
+            (false, 1) => Detail::Output,
+            (false, _) => Detail::States,
         }
     }
 
@@ -141,7 +143,7 @@ pub async fn start_by_upload(
         Subject::Module(_) => &account.state_machine_arn,
         Subject::Deployment(_) => &account.deploy_state_machine_arn,
     };
-    let key = format!("own/{}/{path}", sts::caller(&account.config).await?.id);
+    let key = own_key(&sts::caller(&account.config).await?.id, path);
     let sfn = account.step_functions();
     let before = sfn.newest(machine, NEWEST).await?;
     let uploaded = account.bucket().put_with_metadata(&key, file, metadata).await;

@@ -63,7 +63,7 @@ impl Status {
                 self.show(&state, shown.is_some(), account, ui)?;
                 shown = Some(text);
             }
-            if !self.watch {
+            if !self.watch || ui.is_closed() {
                 return Ok(ExitCode::SUCCESS);
             }
             tokio::time::sleep(LOOK_AGAIN).await;

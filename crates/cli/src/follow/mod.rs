@@ -2,6 +2,7 @@
 //!
 //! The workflow itself waits for nobody, so leaving is safe at any time: Ctrl-C detaches and says how to come back.
 
+mod output;
 mod replaced;
 mod show;
 
@@ -25,6 +26,7 @@ use crate::exit::{Refused, is_refusal};
 use crate::records::report;
 use crate::work::{End, Module, Phase, Progress, Subject, Work, between};
 
+use output::Output;
 use replaced::left_undone;
 pub use show::{Detail, Outcome};
 use show::{Replacement, Shown};
@@ -142,6 +144,8 @@ struct Follower<'a> {
     sfn: StepFunctions,
     work: Option<Work>,
     shown: Shown<'a>,
+    /// What builds print, if it is shown.
+    output: Option<Output<'a>>,
 }
 
 impl<'a> Follower<'a> {
@@ -155,6 +159,7 @@ impl<'a> Follower<'a> {
         };
         Self {
             shown: Shown::new(detail, ui),
+            output: (detail >= Detail::Output).then(|| Output::new(account)),
             sfn: account.step_functions(),
             followed,
             account,
@@ -244,10 +249,18 @@ impl<'a> Follower<'a> {
             let current = self.work.as_ref().map(Work::current).unwrap_or_default();
             for module in &current {
                 let progress = self.progress(module, whole).await?;
+                let is_built = matches!(progress, Progress::Running(Phase::Building | Phase::Recording));
+                // The last lines come before the end.
+                if matches!(progress, Progress::Ended(_)) {
+                    self.show_output(module).await?;
+                }
                 let work = self.work.as_mut();
                 let changed = work.and_then(|work| work.update(&module.execution, progress));
                 if let Some(module) = changed {
                     self.shown.module(&module);
+                }
+                if is_built {
+                    self.show_output(module).await?;
                 }
             }
             let left = self.work.as_ref().map(Work::current).unwrap_or_default();
@@ -257,19 +270,42 @@ impl<'a> Follower<'a> {
         }
     }
 
-    async fn progress(&self, module: &Module, whole: Option<&Described>) -> Result<Progress> {
-        let (execution, described) = match &self.followed.subject {
-            Subject::Module(_) => (self.followed.execution.clone(), whole.cloned()),
-            Subject::Deployment(_) => {
-                let execution = self.account.module_execution(&module.execution);
-                let described = self.sfn.describe(&execution).await?;
-                (execution, described)
+    /// Shows what the build of a module has printed since the last look. Who may not read that still follows.
+    async fn show_output(&mut self, module: &Module) -> Result<()> {
+        let execution = self.execution_of(module);
+        let Some(output) = self.output.as_mut() else {
+            return Ok(());
+        };
+        match output.since_last(&execution).await {
+            Ok(lines) => lines.iter().for_each(|line| self.shown.output(module, line)),
+            Err(error) if is_unanswered(&error) => return Err(error),
+            Err(error) => {
+                self.output = None;
+                self.shown.no_output(&error);
             }
+        }
+        Ok(())
+    }
+
+    fn execution_of(&self, module: &Module) -> ExecutionArn {
+        match &self.followed.subject {
+            Subject::Module(_) => self.followed.execution.clone(),
+            Subject::Deployment(_) => self.account.module_execution(&module.execution),
+        }
+    }
+
+    async fn progress(&mut self, module: &Module, whole: Option<&Described>) -> Result<Progress> {
+        let execution = self.execution_of(module);
+        let described = match &self.followed.subject {
+            Subject::Module(_) => whole.cloned(),
+            Subject::Deployment(_) => self.sfn.describe(&execution).await?,
         };
         Ok(match described {
             None => Progress::Pending,
             Some(described) if described.status == ExecutionStatus::Running => {
-                Progress::Running(phase(&self.sfn.latest(&execution).await?))
+                let events = self.sfn.latest(&execution).await?;
+                self.shown.state(module, newest_state(&events));
+                Progress::Running(phase(&events))
             }
             Some(described) => Progress::Ended(self.ended(&module.name, &execution, &described).await?),
         })

@@ -27,8 +27,10 @@ pub enum Detail {
     None,
     /// The modules.
     Modules,
-    /// Each phase of each module too.
-    Phases,
+    /// Each phase of each module too, and what its build prints.
+    Output,
+    /// The states of each module's execution too.
+    States,
 }
 
 /// What is on the terminal.
@@ -41,6 +43,8 @@ pub(super) struct Shown<'a> {
     waits_for_approval: bool,
     groups: BTreeSet<String>,
     running: BTreeMap<String, Task>,
+    /// The states that were shown last, by execution.
+    states: BTreeMap<String, String>,
 }
 
 impl<'a> Shown<'a> {
@@ -52,6 +56,7 @@ impl<'a> Shown<'a> {
             waits_for_approval: false,
             groups: BTreeSet::new(),
             running: BTreeMap::new(),
+            states: BTreeMap::new(),
         }
     }
 
@@ -141,6 +146,34 @@ impl<'a> Shown<'a> {
                     task.ended(end.is_good(), &words, end.took.map(clock));
                 }
             }
+        }
+    }
+
+    /// A line that the build of a module has printed.
+    pub(super) fn output(&mut self, module: &Module, line: &str) {
+        self.task(module);
+        let name = self
+            .ui
+            .paint(Tone::Quiet, format!("    {} |", module.name.module));
+        self.ui.say(format!("{name} {line}"));
+    }
+
+    /// What builds print can't be read: said once.
+    pub(super) fn no_output(&self, error: &anyhow::Error) {
+        self.ui
+            .complain(&format!("cannot show what the builds print: {error:#}"));
+    }
+
+    /// The state of a module's execution, for who looks at the workflow itself.
+    pub(super) fn state(&mut self, module: &Module, state: Option<&str>) {
+        let (Some(state), Detail::States) = (state, self.detail) else {
+            return;
+        };
+        let before = self.states.insert(module.execution.clone(), state.to_owned());
+        if before.as_deref() != Some(state) {
+            self.task(module);
+            let line = format!("    {} [{state}]", module.name.module);
+            self.ui.say(self.ui.paint(Tone::Quiet, line));
         }
     }
 

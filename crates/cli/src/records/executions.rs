@@ -25,6 +25,9 @@ pub struct Execution {
     pub execution: String,
     /// Its final state.
     pub state: String,
+    /// The state for people ([`Report::shown_state`]).
+    #[serde(skip)]
+    pub shown_state: String,
     /// Who started it, and what proves that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_by: Option<StartedBy>,
@@ -66,6 +69,7 @@ impl Execution {
             of: key.of(),
             execution: key.execution.clone(),
             state: status.state.clone(),
+            shown_state: report.shown_state().to_owned(),
             started_by: status.started_by.clone(),
             started_at: span.map(|(from, _)| from),
             ended_at: ended

@@ -6,6 +6,7 @@ use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::stores::fence;
 use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId, Name};
+use seedflow_core::storage_layout;
 use seedflow_core::workflow::ending::Described;
 use seedflow_core::workflow::lock::{Lock, Seen};
 use serde::Serialize;
@@ -89,7 +90,7 @@ impl Locked {
     /// Parses the key of a lock; `None` for any other key.
     #[must_use]
     pub fn parse(key: &str) -> Option<Self> {
-        let names = key.strip_prefix("locks/")?.strip_suffix(".json")?;
+        let names = storage_layout::names_in_lock_key(key)?;
         match names.split('/').collect::<Vec<_>>().as_slice() {
             [project, deployment] => Some(Self::Deployment(DeploymentId {
                 project: Name::parse("project", project).ok()?,
@@ -159,7 +160,7 @@ pub async fn list(
     target: Option<&Target>,
 ) -> Result<Vec<HeldLock>> {
     let mut held = Vec::new();
-    for key in bucket.keys(&format!("locks/{project}/")).await? {
+    for key in bucket.keys(&storage_layout::locks_of_project(project)).await? {
         let Some(of) = Locked::parse(&key).filter(|of| of.is_below(target)) else {
             continue;
         };

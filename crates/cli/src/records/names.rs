@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 use seedflow_core::error::did_you_mean;
 use seedflow_core::ids::{Name, ParameterKind};
+use seedflow_core::storage_layout::reports_of_target;
 
 use super::target::Target;
 use super::{project, published, report};
@@ -115,7 +116,9 @@ async fn is_stored(account: &Account, project: &Name, target: &Target) -> Result
     {
         return Ok(true);
     }
-    let reports = bucket.keys(&format!("reports/{project}/{target}/")).await?;
+    let reports = bucket
+        .keys(&reports_of_target(project, &target.to_string()))
+        .await?;
     Ok(!reports.is_empty())
 }
 
@@ -131,7 +134,7 @@ fn unknown(account: &Account, project: &Name, named: &str, suggestion: &str) -> 
     .into()
 }
 
-/// Refuses a project of which nothing is stored. One whose modules were all destroyed has reports.
+/// Refuses a project that has nothing stored. One whose modules were all destroyed has reports.
 ///
 /// # Errors
 /// [`Refused`] with the projects that there are.
@@ -178,15 +181,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_project_is_a_misspelling_or_is_told_what_there_is() {
+    fn an_unknown_project_is_a_misspelling_or_the_error_lists_the_projects() {
         let names = ["shop", "billing"].map(|name| Name::parse("project", name).unwrap());
-        let told = |text: &str| unknown_project(&Name::parse("project", text).unwrap(), &names);
+        let message = |text: &str| unknown_project(&Name::parse("project", text).unwrap(), &names);
         assert_eq!(
-            told("shpo"),
+            message("shpo"),
             "found no project \"shpo\"; did you mean shop? the stack has shop, billing"
         );
         assert_eq!(
-            told("warehouse"),
+            message("warehouse"),
             "found no project \"warehouse\"; the stack has shop, billing"
         );
     }

@@ -201,7 +201,7 @@ fn is_of(path: &str, deployment: &DeploymentId, name: &str) -> bool {
         .is_some_and(|below| below == format!("/{}", name.replacen('/', "-", 1)))
 }
 
-/// The status of a module without a refusal that is no longer current; `None` if it has nothing else.
+/// The status of a module, without an outdated refusal; `None` if it has nothing else.
 fn current(mut status: Status, whole: &DeploymentStatus) -> Option<Status> {
     let refused_at = status.why.refused.as_ref().map(|refused| refused.at);
     if refused_at.is_some_and(|at| whole.whole().outdates(at)) {
@@ -229,7 +229,7 @@ fn by_deployment(
     project: &Name,
     parameters: impl IntoIterator<Item = (String, String)>,
 ) -> Vec<(DeploymentId, Vec<(String, String)>)> {
-    let above = format!("/sf/{project}/");
+    let above = format!("{}/", storage_layout::state_of_project(project));
     let mut grouped: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
     for (name, text) in parameters {
         let rest = name.strip_prefix(&above).and_then(|rest| rest.split_once('/'));
@@ -253,7 +253,7 @@ fn by_deployment(
 /// Reads the statuses of a project.
 pub async fn read(store: &ParameterStore, bucket: &Bucket, project: &Name) -> Result<ProjectState> {
     let mut statuses = Vec::new();
-    for (name, text) in store.below(&format!("/sf/{project}")).await? {
+    for (name, text) in store.below(&storage_layout::state_of_project(project)).await? {
         if name.ends_with("/status") {
             statuses.push((name, spilled_values::resolve(bucket, text).await?));
         }
@@ -316,13 +316,15 @@ pub fn only(projects: &[Name]) -> Result<Option<Name>> {
 
 /// The projects of the stack: those with an index or, before the first index is written, with a status.
 pub async fn projects(store: &ParameterStore, bucket: &Bucket) -> Result<Vec<Name>> {
-    let keys = bucket.keys("index/").await?;
-    let indexed = keys.iter().filter_map(|key| project_of_index(key));
+    let keys = bucket.keys(storage_layout::prefix::INDEXES).await?;
+    let indexed = keys
+        .iter()
+        .filter_map(|key| storage_layout::project_of_index(key));
     let mut projects: Vec<Name> = indexed.collect();
     if projects.is_empty() {
-        let names = store.below("/sf").await?.into_iter();
+        let names = store.below(storage_layout::STATE).await?.into_iter();
         projects = names
-            .filter_map(|(name, _)| project_of_parameter(&name))
+            .filter_map(|(name, _)| storage_layout::project_of_parameter(&name))
             .collect();
     }
     projects.sort_unstable();
@@ -336,17 +338,10 @@ pub async fn exists(store: &ParameterStore, bucket: &Bucket, project: &Name) -> 
     if bucket.keys(&index).await?.contains(&index) {
         return Ok(true);
     }
-    Ok(!store.below(&format!("/sf/{project}")).await?.is_empty())
-}
-
-fn project_of_index(key: &str) -> Option<Name> {
-    let name = Name::parse("project", key.strip_prefix("index/")?.strip_suffix(".html")?).ok()?;
-    (storage_layout::index_key(&name) == key).then_some(name)
-}
-
-fn project_of_parameter(path: &str) -> Option<Name> {
-    let rest = path.strip_prefix("/sf/")?;
-    Name::parse("project", rest.split('/').next()?).ok()
+    Ok(!store
+        .below(&storage_layout::state_of_project(project))
+        .await?
+        .is_empty())
 }
 
 #[cfg(test)]
@@ -502,8 +497,5 @@ mod tests {
             several.contains("--project") && several.ends_with("a, b"),
             "{several}"
         );
-        assert_eq!(project_of_index("index/shop.html"), Some(name("shop")));
-        assert_eq!(project_of_index("index/Shop?.html"), None);
-        assert_eq!(project_of_parameter("/sf/shop/dev/status"), Some(name("shop")));
     }
 }

@@ -6,8 +6,9 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_core::ids::{ExecutionArn, ModuleId, Name};
-use seedflow_core::module::status::Status;
+use seedflow_core::module::status::{State, Status};
 use seedflow_core::pages::report_view::{Deployment, Module};
+use seedflow_core::storage_layout;
 use serde_json::Value;
 
 use super::target::Target;
@@ -34,7 +35,7 @@ impl ReportKey {
     /// Parses the key of a report; `None` for any other key.
     #[must_use]
     pub fn parse(project: &Name, key: &str) -> Option<Self> {
-        let names = key.strip_prefix("reports/")?.strip_suffix(".json")?;
+        let names = storage_layout::names_in_report_key(key)?;
         let names = names.strip_prefix(project.as_str())?.strip_prefix('/')?;
         let (deployment, module, execution) = match names.split('/').collect::<Vec<_>>().as_slice() {
             [deployment, execution] => (*deployment, None, *execution),
@@ -73,14 +74,17 @@ impl ReportKey {
 
 /// Whether there is a report of a project.
 pub async fn some(bucket: &Bucket, project: &Name) -> Result<bool> {
-    Ok(!bucket.keys(&format!("reports/{project}/")).await?.is_empty())
+    Ok(!bucket
+        .keys(&storage_layout::reports_of_project(project))
+        .await?
+        .is_empty())
 }
 
 /// The reports below a target, the newest first.
 pub async fn list(bucket: &Bucket, project: &Name, target: Option<&Target>) -> Result<Vec<ReportKey>> {
     let prefix = match target {
-        Some(target) => format!("reports/{project}/{target}/"),
-        None => format!("reports/{project}/"),
+        Some(target) => storage_layout::reports_of_target(project, &target.to_string()),
+        None => storage_layout::reports_of_project(project),
     };
     let written = bucket.keys_by_time(&prefix).await?;
     Ok(newest_first(project, target, written))
@@ -199,6 +203,21 @@ impl Report {
         parsed.with_context(|| format!("{}: expected a report", key.key))
     }
 
+    /// The state for people. A deployment that stays is stored as deployed, also by an execution that only destroyed some
+    /// of its modules.
+    #[must_use]
+    pub fn shown_state(&self) -> &str {
+        let Self::Deployment(report) = self else {
+            return &self.status().state;
+        };
+        let (deployed, destroyed) = (State::Succeeded.as_str(), State::Destroyed.as_str());
+        let some = |state: &str| report.results.iter().any(|result| result.state == state);
+        match report.status.state == deployed && some(destroyed) && !some(deployed) {
+            true => destroyed,
+            false => &report.status.state,
+        }
+    }
+
     /// Start and end, as far as they are known.
     #[must_use]
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
@@ -231,10 +250,28 @@ impl Report {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use serde_json::json;
     use std::time::Duration;
 
     fn name(text: &str) -> Name {
         Name::parse("name", text).unwrap()
+    }
+
+    #[test]
+    fn an_execution_that_only_destroyed_modules_has_deployed_nothing() {
+        let shown = |state: &str, results: &[&str]| {
+            let results: Vec<Value> = results
+                .iter()
+                .map(|state| json!({"group": "g", "module": "m", "state": state}))
+                .collect();
+            let report = json!({"status": {"state": state}, "results": results});
+            let report = Report::Deployment(serde_json::from_value(report).unwrap());
+            report.shown_state().to_owned()
+        };
+        assert_eq!(shown("SUCCEEDED", &["DESTROYED", "UNCHANGED"]), "DESTROYED");
+        assert_eq!(shown("SUCCEEDED", &["DESTROYED", "SUCCEEDED"]), "SUCCEEDED");
+        assert_eq!(shown("FAILED", &["DESTROYED", "FAILED"]), "FAILED");
+        assert_eq!(shown("SUCCEEDED", &[]), "SUCCEEDED");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use aws_config::SdkConfig;
 use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::sts::Caller;
 use seedflow_aws::services::{quotas, sqs, sts};
+use seedflow_core::storage_layout::{prefix, records_below};
 
 /// The outputs of the stack that this version needs.
 const OUTPUTS: [&str; 6] = [
@@ -144,10 +145,11 @@ impl Setup {
             Fact::Functions => self.functions = quota(account, "lambda", FUNCTIONS).await,
             Fact::FailedEvents => self.failed_events = self.count_failed_events(config).await,
             Fact::Pages => {
-                let some =
-                    async |prefix| said(account.bucket().keys(prefix).await).map(|keys| !keys.is_empty());
-                self.pages = some("index/").await;
-                self.deployed = some("deployed/").await;
+                let some = async |folder: &str| {
+                    said(account.bucket().keys(folder).await).map(|keys| !keys.is_empty())
+                };
+                self.pages = some(prefix::INDEXES).await;
+                self.deployed = some(&records_below(&[])).await;
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What a request asks for: pure, so that each way to ask for too much has a test.
 
 use percent_encoding::percent_decode_str;
+use seedflow_core::storage_layout::is_index_or_report;
 
 /// What is to be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +47,9 @@ fn is_loopback(host: &str, port: u16) -> bool {
 /// The key of a page or a report; `None` for any other object of the bucket, such as a bundle or a lock.
 fn key(path: &str) -> Option<String> {
     let key = percent_decode_str(path).decode_utf8().ok()?;
-    let is_page = ["index/", "reports/"]
-        .iter()
-        .any(|folder| key.starts_with(folder));
     let is_file = [".html", ".json"].iter().any(|end| key.ends_with(end));
     let has_odd_part = key.split('/').any(|part| ["", ".", ".."].contains(&part));
-    (is_page && is_file && !has_odd_part).then(|| key.into_owned())
+    (is_index_or_report(&key) && is_file && !has_odd_part).then(|| key.into_owned())
 }
 
 #[cfg(test)]

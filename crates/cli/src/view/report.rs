@@ -16,7 +16,8 @@ use crate::records::report::Report;
 /// Prints a report.
 pub fn show(of: &str, execution: &str, report: &Report, cause: Option<&str>, ui: &Ui) {
     let status = report.status();
-    let state = ui.paint(tone(&status.state).unwrap_or(Tone::Quiet), word(&status.state));
+    let state = report.shown_state();
+    let state = ui.paint(tone(state).unwrap_or(Tone::Quiet), word(state));
     ui.say(format!("{} {state}", ui.paint(Tone::Bold, of)));
     for (label, value) in facts(execution, status, report.span(), cause) {
         let label = ui.paint(Tone::Quiet, format!("{label:10}"));
@@ -357,7 +358,7 @@ mod tests {
         let succeeded = module(json!({"status": {"state": "SUCCEEDED"},
             "fingerprint": {"hash": "h", "bundle": "b", "deployspec": "d", "configuration": "c"}}));
         let failed = |reasons: &[&str]| module(json!({"status": {"state": "FAILED", "reasons": reasons}}));
-        let changed = failed(&["bundle changed", "last deployment FAILED"]);
+        let changed = failed(&["bundle changed", "last deployment failed"]);
         assert_eq!(
             lines_of(&differences(&succeeded, &changed)),
             ["state: SUCCEEDED -> FAILED", "bundle changed:  -> "]

@@ -7,6 +7,7 @@
 //! again before anything runs.
 
 mod judge;
+pub mod part;
 mod request;
 mod summary;
 mod verdict;

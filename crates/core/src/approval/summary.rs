@@ -89,6 +89,16 @@ impl ApprovalSummary {
         Self { state, ..self }
     }
 
+    /// Of a plan that was refused: an approval of it counts for nothing, because something has changed since.
+    #[must_use]
+    pub fn of_refused(request: ApprovalRequest, verdict: Option<&Verdict>) -> Self {
+        let summary = Self::of(request, verdict);
+        match summary.state {
+            ApprovalState::Approved => summary.in_state(ApprovalState::Void),
+            _ => summary,
+        }
+    }
+
     /// Whether the plan still waits.
     #[must_use]
     pub fn waits(&self) -> bool {
@@ -116,5 +126,32 @@ impl ApprovalSummary {
             ApprovalState::Superseded => "replaced by a newer execution".to_owned(),
             ApprovalState::Unknown => "in a state that this version doesn't know".to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_approval_of_a_plan_that_was_refused_is_void() {
+        let request: ApprovalRequest = serde_json::from_value(json!({
+            "project": "p", "deployment": "d", "execution": "x:one", "plan": "c0ffee", "reasons": ["r"],
+            "expires_after_seconds": 9, "commit": "c2", "requested_at": "2026-01-01T00:00:00Z",
+            "expires_at": "2026-01-02T00:00:00Z",
+        }))
+        .unwrap();
+        let state = |verdict: Option<&str>| {
+            let verdict = verdict.map(|state| {
+                let verdict = json!({"state": state, "plan": "c0ffee", "at": "2026-01-01T00:00:00Z"});
+                serde_json::from_value::<Verdict>(verdict).unwrap()
+            });
+            ApprovalSummary::of_refused(request.clone(), verdict.as_ref()).state
+        };
+        assert_eq!(state(Some("APPROVED")), ApprovalState::Void);
+        assert_eq!(state(Some("REJECTED")), ApprovalState::Rejected);
+        assert_eq!(state(None), ApprovalState::Waiting);
     }
 }

@@ -156,7 +156,7 @@ fn shown(options: &Options, modified: impl Fn(&str) -> Option<Timestamp>) -> BTr
     parameters.chain(settings).collect()
 }
 
-/// The text of a parameter's value, or what stands for it.
+/// The text of a parameter's value, or what is shown in its place.
 pub(super) fn plain(name: &str, value: &Value) -> String {
     match is_secret(name) {
         true => HIDDEN.to_owned(),

@@ -32,7 +32,7 @@ impl Whole<'_> {
         self.state == State::Failed.as_str() && !self.failed.is_empty() && self.failed.iter().all(is_good_now)
     }
 
-    /// Whether a refusal of one of its modules is no longer current: the whole deployment was accepted and has succeeded
+    /// Whether a refusal of one of its modules is outdated: the whole deployment was accepted and has succeeded
     /// since.
     #[must_use]
     pub fn outdates(&self, refused_at: Timestamp) -> bool {

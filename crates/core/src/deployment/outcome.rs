@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::{Plan, PlannedAction};
 use super::rollback::{After, NextRollback};
 use super::status::Status;
+use crate::error::excerpt;
 use crate::ids::ExecutionArn;
 use crate::module::explanation::Explained;
 use crate::module::metadata_reference::ModuleRef;
@@ -86,6 +87,20 @@ pub struct Failed {
     pub reason: String,
     /// One sentence for people.
     pub cause: String,
+}
+
+/// Maximum length of a reason.
+const MAX_REASON: usize = 200;
+
+impl Failed {
+    /// With a reason of a readable length.
+    #[must_use]
+    pub fn new(reason: &str, cause: &str) -> Self {
+        Self {
+            reason: excerpt(reason, MAX_REASON),
+            cause: cause.to_owned(),
+        }
+    }
 }
 
 /// The outcome of a whole plan.

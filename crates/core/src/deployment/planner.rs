@@ -183,6 +183,11 @@ pub fn add_changed_values(
     records: &[DeployedModule],
 ) {
     let modules: Vec<&PlannableModule> = groups.iter().flat_map(|group| &group.modules).collect();
+    let deploys = plan
+        .modules
+        .iter()
+        .filter(|planned| planned.action == PlannedAction::Deploy);
+    let deployed: BTreeSet<ModuleRef> = deploys.map(|planned| planned.module.clone()).collect();
     for record in records.iter().filter(|record| !record.attempt) {
         let of = ModuleRef::from(&record.module);
         let planned = plan.modules.iter_mut().find(|planned| planned.module == of);
@@ -202,8 +207,23 @@ pub fn add_changed_values(
                 commit_info: commits.get(&module.id).unwrap_or(&unknown),
             }
             .changed_since(record);
+            let later = known_later(module, |upstream| deployed.contains(upstream));
+            planned.changes.retain(|change| !later.contains_key(&change.what));
         }
     }
+}
+
+/// The parameters of a module whose values are known only after these modules were deployed, in the words of the reasons, with
+/// the modules that publish them.
+fn known_later(
+    module: &PlannableModule,
+    is_deployed: impl Fn(&ModuleRef) -> bool,
+) -> BTreeMap<String, ModuleRef> {
+    let references = module.options.parameters.references().into_iter();
+    let later = references.filter(|(_, reference)| is_deployed(&reference.by));
+    later
+        .map(|(name, reference)| (format!("parameter {name}"), reference.by))
+        .collect()
 }
 
 /// Plans the destruction of a deployment's modules. Whatever is stored of one goes, also a refusal of one that was never
@@ -219,6 +239,10 @@ pub fn destroying(planning: &Planning<'_>) -> (Plan, Vec<Wave>) {
         &groups,
     );
     run.finish(groups, CommitInfo::default())
+}
+
+fn about_to_publish(modules: &str) -> String {
+    format!("consumes what {modules} is about to publish")
 }
 
 /// The decision about a module of the repository.
@@ -345,7 +369,7 @@ impl<'a> Planner<'a> {
                     .join(", ");
                 return Ok(Decided::of(
                     PlannedAction::Deploy,
-                    moved(vec![format!("consumes what {waits} is about to publish")]),
+                    moved(vec![about_to_publish(&waits)]),
                 ));
             }
         };
@@ -359,7 +383,8 @@ impl<'a> Planner<'a> {
         let stored = state.fingerprint(id);
         let decision = decide(&fingerprint, stored.as_ref(), status.as_ref(), force);
         if decision.changed {
-            return Ok(Decided::of(PlannedAction::Deploy, moved(decision.reasons)));
+            let reasons = self.without_passing(decision.reasons, module);
+            return Ok(Decided::of(PlannedAction::Deploy, moved(reasons)));
         }
         if renamed.is_some() {
             return Ok(Decided::of(PlannedAction::Deploy, moved(Vec::new())));
@@ -379,6 +404,22 @@ impl<'a> Planner<'a> {
         } else {
             Decided::of(PlannedAction::Deploy, redeployed)
         })
+    }
+
+    /// The reasons without the values that upstream modules have published and are about to replace. Such a value may be the
+    /// one of a deployment that failed, and the next one may be that of the last success again.
+    fn without_passing(&self, mut reasons: Vec<String>, module: &PlannableModule) -> Vec<String> {
+        let is_deployed = |upstream: &ModuleRef| self.before.get(upstream) == Some(&PlannedAction::Deploy);
+        for (parameter, by) in known_later(module, is_deployed) {
+            let changed = format!("{parameter} changed");
+            let about_to = about_to_publish(&by.to_string());
+            match reasons.iter().position(|reason| *reason == changed) {
+                Some(at) if reasons.contains(&about_to) => drop(reasons.remove(at)),
+                Some(at) => reasons[at] = about_to,
+                None => {}
+            }
+        }
+        reasons
     }
 
     fn renamed_from(&self, module: &PlannableModule) -> Option<ModuleRef> {
@@ -442,7 +483,7 @@ impl<'a> Planner<'a> {
         status.map_or(&[], |status| &status.groups)
     }
 
-    /// Those of which modules are still deployed: the others need no place any more.
+    /// Those with modules that are still deployed: the others need no place any more.
     fn deployed_groups(&self) -> Vec<String> {
         let modules = self.planning.state.deployed();
         let is_deployed = |group: &&String| modules.iter().any(|module| module.group.as_str() == **group);

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::record::DriftState;
+use super::state::DriftState;
 use crate::console::LogUrl;
 use crate::error::{Error, excerpt};
 use crate::ids::{BuildFolder, BuildId};

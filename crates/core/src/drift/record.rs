@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::check::{Begun, Progress, StackCheck};
 use super::difference::{MAX_RESOURCES, ResourceDrift, is_zero};
 use super::phases::{self, PhasesCheck, PhasesDrift};
+pub use super::state::DriftState;
 use crate::error::excerpt;
 use crate::ids::{ExecutionArn, ModuleId};
 use crate::target::Target;
@@ -19,40 +20,6 @@ pub const MAX_BYTES: u64 = 1024 * 1024;
 const MAX_REASON: usize = 600;
 /// What lets CloudFormation read the resources that it compares.
 const ADVICE: &str = "the template parameter DriftManagedPolicyArns has the policies that let it read resources (docs/drift.md)";
-
-/// Whether a module or a stack has drifted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum DriftState {
-    /// What can be compared is as it was deployed.
-    InSync,
-    /// Resources were changed or deleted.
-    Drifted,
-    /// Not all could be compared, and nothing of the rest differs.
-    Unknown,
-}
-
-impl DriftState {
-    /// The state as it is stored.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InSync => "IN_SYNC",
-            Self::Drifted => "DRIFTED",
-            Self::Unknown => "UNKNOWN",
-        }
-    }
-
-    /// The state for people.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::InSync => "in sync",
-            Self::Drifted => "drifted",
-            Self::Unknown => "not known",
-        }
-    }
-}
 
 /// The result of the last check of a module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use crate::formats::shell_word::quoted;
 use crate::ids::DeploymentId;
 use crate::ids::{AwsEnvironment, ExecutionArn};
 use crate::module::commit_info::CommitInfo;
-use crate::module::status::State;
+use crate::module::state::{State, word};
 use crate::started_by::StartedBy;
 use crate::storage_layout;
 
@@ -151,7 +151,7 @@ fn message(
     let counts: Vec<String> = status
         .modules
         .iter()
-        .map(|(state, count)| format!("{count} {state}"))
+        .map(|(state, count)| format!("{count} {}", word(state)))
         .collect();
     let counts = match counts.as_slice() {
         [] => String::new(),
@@ -164,6 +164,7 @@ fn message(
                 "was rolled back to {}{took}{counts}",
                 line(&rollback.to, MAX_ERROR)
             ),
+            None if only_destroyed(&status.modules) => format!("had modules destroyed{took}{counts}"),
             None => format!("was deployed{took}{counts}"),
         },
         State::Unchanged => format!("is unchanged{counts}"),
@@ -175,13 +176,21 @@ fn message(
         State::Unknown => "is in a state that this version doesn't know".to_owned(),
     };
     let recovered = match status.previous_state {
-        Some(before) if status.state.recovers(Some(before)) => format!("; it was {} before", before.as_str()),
+        Some(before) if status.state.recovers(Some(before)) => {
+            format!("; the deployment before {}", before.did())
+        }
         _ => String::new(),
     };
     format!(
         "Deployment {} of project {} {happened}{recovered}",
         deployment.deployment, deployment.project
     )
+}
+
+/// Whether modules of a deployment that stays were destroyed, and none was deployed.
+fn only_destroyed(modules: &BTreeMap<String, usize>) -> bool {
+    let some = |state: State| modules.contains_key(state.as_str());
+    some(State::Destroyed) && !some(State::Succeeded)
 }
 
 fn happened<'a>(deployment: &DeploymentId, status: &'a Status, page: Option<&str>) -> Happened<'a> {
@@ -297,7 +306,7 @@ mod tests {
         let event = event_of(&status);
         assert_eq!(
             event.message,
-            "Deployment prod of project x failed in 1 min 5 s (1 FAILED, 2 SUCCEEDED): g/c: The command `make` failed with exit status 1 (DeploymentFailed); failed too: g/d"
+            "Deployment prod of project x failed in 1 min 5 s (1 failed, 2 deployed): g/c: The command `make` failed with exit status 1 (DeploymentFailed); failed too: g/d"
         );
         assert_eq!(
             (event.failed, event.duration_seconds),
@@ -343,7 +352,7 @@ mod tests {
             previous_state: Some(State::Aborted),
             ..status(State::Unchanged)
         });
-        assert!(event.recovered && event.message.ends_with("; it was ABORTED before"));
+        assert!(event.recovered && event.message.ends_with("; the deployment before was stopped"));
         assert!(!event_of(&status(State::Succeeded)).recovered);
         let begun = event_of(&status(State::InProgress));
         assert_eq!((begun.recovered, begun.duration_seconds), (false, None));

@@ -199,7 +199,9 @@ fn message(module: &ModuleId, status: &Status, took: Option<SignedDuration>) -> 
         State::Unknown => "is in a state that this version doesn't know".to_owned(),
     };
     let recovered = match status.previous_state {
-        Some(before) if status.state.recovers(Some(before)) => format!("; it was {} before", before.as_str()),
+        Some(before) if status.state.recovers(Some(before)) => {
+            format!("; the deployment before {}", before.did())
+        }
         _ => String::new(),
     };
     format!(
@@ -384,7 +386,7 @@ mod tests {
         );
         assert_eq!(
             event.message,
-            "prod/network/vpc in project x was deployed in 1 min 0 s (bundle changed); it was FAILED before"
+            "prod/network/vpc in project x was deployed in 1 min 0 s (bundle changed); the deployment before failed"
         );
         assert!(!event_of(&started, None).recovered);
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::error::{excerpt, expected};
 use crate::formats::yaml_scalar::plain_scalar;
 
-/// The prefix of YAML's own tags, which `!!` stands for.
+/// The prefix of YAML's own tags; `!!` is short for it.
 const CORE: &str = "tag:yaml.org,2002:";
 /// CloudFormation's short forms of its functions (CloudFormation Template Reference Guide, "Intrinsic function reference").
 const CLOUDFORMATION: [&str; 18] = [

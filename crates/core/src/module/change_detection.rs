@@ -64,7 +64,7 @@ pub fn decide(
         (None, Some(status)) => reasons.push(match status.state {
             State::Succeeded | State::Unchanged => "stored md5 missing or unreadable".to_owned(),
             State::Refused => "first deployment".to_owned(),
-            state => format!("first deployment, after one that ended {}", state.as_str()),
+            state => format!("first deployment, after one that {}", state.did()),
         }),
         (Some(stored), status) => {
             reasons.extend(now.differences(stored));
@@ -117,7 +117,7 @@ fn short(reasons: &[String]) -> Vec<String> {
 fn state_reason(status: Option<&Status>) -> Option<String> {
     match status.map(|s| s.state) {
         Some(State::Succeeded | State::Unchanged) => None,
-        Some(state) => Some(format!("last deployment {}", state.as_str())),
+        Some(state) => Some(format!("last deployment {}", state.did())),
         None => Some("stored status missing or unreadable".to_owned()),
     }
 }
@@ -200,11 +200,11 @@ mod tests {
         );
         assert_eq!(
             reasons(Some("1"), Some(State::Failed), false),
-            ["last deployment FAILED"]
+            ["last deployment failed"]
         );
         assert_eq!(
             reasons(Some("1"), Some(State::InProgress), false),
-            ["last deployment IN_PROGRESS"]
+            ["last deployment is in progress"]
         );
         assert_eq!(reasons(Some("1"), Some(State::Unchanged), true), ["forced"]);
         assert_eq!(
@@ -217,7 +217,7 @@ mod tests {
         );
         assert_eq!(
             reasons(None, Some(State::Failed), false),
-            ["first deployment, after one that ended FAILED"]
+            ["first deployment, after one that failed"]
         );
         let unchanged = decide(&print("1"), Some(&print("1")), Some(&good), false);
         assert_eq!(

@@ -49,7 +49,7 @@ impl CommitInfo {
         }
     }
 
-    /// A commit of which only the id and the branch, or what stands for it, are known.
+    /// A commit with only its id and its branch (or tag) known.
     #[must_use]
     pub fn of_commit(commit: Option<&str>, branch: Option<&str>) -> Self {
         Self {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::formats::upper_snake_case::upper_snake_case;
 
-/// What stands for a value that may be secret.
+/// What is shown in place of a value that may be secret.
 pub(crate) const HIDDEN: &str = "(hidden)";
 
 /// What a name contains if its value is secret, in upper snake case.

@@ -1,6 +1,6 @@
 //! The registries of a build: mirrors of package registries, and secrets with the credentials of registries.
 //!
-//! They say where a build gets its tools, not what it deploys, so they are no part of a fingerprint (decision 45).
+//! They say where a build gets its tools, not what it deploys, so they are not part of a fingerprint (decision 45).
 //! Credentials themselves are never here: a build reads the secrets when it starts.
 
 use serde::{Deserialize, Serialize};

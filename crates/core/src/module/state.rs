@@ -46,6 +46,22 @@ impl State {
         }
     }
 
+    /// What a deployment with this state did, in a sentence: "the last deployment failed".
+    #[must_use]
+    pub const fn did(self) -> &'static str {
+        match self {
+            Self::InProgress => "is in progress",
+            Self::Succeeded => "succeeded",
+            Self::Unchanged => "found nothing changed",
+            Self::Failed => "failed",
+            Self::Aborted => "was stopped",
+            Self::Destroyed => "was a destruction",
+            Self::Refused => "was refused",
+            Self::WaitingForApproval => "waits for an approval",
+            Self::Unknown => "has a state that this version doesn't know",
+        }
+    }
+
     /// The final state of the previous execution. If the stored status is ours, still IN_PROGRESS, a refusal or a wait, that state is
     /// its `previous_state`.
     #[must_use]
@@ -65,10 +81,44 @@ impl State {
     }
 }
 
+/// The word for a state of a module, a deployment or a phase of a build (docs/glossary.md), the same in all tables and
+/// sentences.
+#[must_use]
+pub fn word(state: &str) -> String {
+    match state {
+        "SUCCEEDED" => "deployed".to_owned(),
+        "ABORTED" => "stopped".to_owned(),
+        other => other.to_lowercase().replace('_', " "),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_state_is_a_word_for_people() {
+        let states = [
+            "SUCCEEDED",
+            "ABORTED",
+            "NOT_STARTED",
+            "SUPERSEDED",
+            "TIMED_OUT",
+            "IN_PROGRESS",
+        ];
+        assert_eq!(
+            states.map(word),
+            [
+                "deployed",
+                "stopped",
+                "not started",
+                "superseded",
+                "timed out",
+                "in progress"
+            ]
+        );
+    }
 
     #[test]
     fn a_good_state_after_a_bad_one_is_a_recovery() {

@@ -74,8 +74,8 @@ fn nothing_to_taint(module: &ModuleId, state: Option<State>) -> Error {
             "no record or no md5 of its last success, so the next deployment deploys it anyway".to_owned()
         }
         Some(state) => format!(
-            "the state {}, so the next deployment deploys it anyway",
-            state.as_str()
+            "a last deployment that {}, so the next one deploys it anyway",
+            state.did()
         ),
     };
     Error::field(
@@ -140,7 +140,10 @@ mod tests {
         };
         let failed = of(Some(record.clone()), State::Failed);
         assert_eq!(failed.name, ErrorName::InvalidInput);
-        assert!(failed.message.contains("with the state FAILED"), "{failed}");
+        assert!(
+            failed.message.contains("with a last deployment that failed"),
+            "{failed}"
+        );
         assert!(of(None, State::Succeeded).message.contains("no record"));
         let nothing = plan(&record.module, None, &ModuleParameters::default(), NOW).unwrap_err();
         assert!(nothing.message.contains("nothing that is deployed"), "{nothing}");

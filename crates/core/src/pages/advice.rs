@@ -70,10 +70,7 @@ pub(super) fn of_refusal(error: Option<&str>, execution: &str) -> Vec<Step> {
             "Correct it, check it on your machine, then deploy or push it again",
             ["seedflow check .".to_owned()],
         ),
-        false => step(
-            "Once nothing stands in its way, start it again",
-            [retry(execution)],
-        ),
+        false => step("Once nothing blocks it, start it again", [retry(execution)]),
     }]
 }
 

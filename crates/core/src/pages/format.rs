@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_told_by_its_distance() {
+    fn a_time_is_shown_by_its_distance() {
         let now = Timestamp::from_second(1_000_000).unwrap();
         for (seconds, text) in [
             (-9, "just now"),

@@ -5,7 +5,7 @@
 //! state, the others are the trend. Of an execution the end counts, whenever the event of its start arrives. Only the newest
 //! one can be in progress: the executions of a module or deployment follow each other. A destruction removes all earlier
 //! executions. So a destroyed module keeps that one execution, and a module that is deployed again starts a new trend. A
-//! refusal changes no state, so it stands beside the executions until a newer one has begun, or until the deployment of a
+//! refusal changes no state, so it is kept beside the executions until a newer one has begun, or until the deployment of a
 //! module has succeeded ([`crate::deployment::current`]).
 
 use std::collections::BTreeMap;

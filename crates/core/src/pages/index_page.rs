@@ -154,7 +154,7 @@ struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// `None` if there is nothing but a refusal that is no longer current.
+    /// `None` if there is nothing but an outdated refusal.
     fn of(index: &Index, name: &'a str, whole: &'a str, entry: &'a Entry) -> Option<Self> {
         let refusal = index.refusal(whole, entry);
         Some(Self {

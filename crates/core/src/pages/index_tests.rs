@@ -149,7 +149,7 @@ fn an_end_counts_whenever_the_start_arrives() {
 }
 
 #[test]
-fn a_refusal_stands_beside_the_state_until_something_newer_runs() {
+fn a_refusal_is_shown_beside_the_state_until_something_newer_runs() {
     let (good, refused) = (ended(0, 10, "SUCCEEDED"), ended(0, 20, "REFUSED"));
     let index = all([&refused, &good]);
     assert_eq!(state_of(&index), "SUCCEEDED");

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::approval::ApprovalSummary;
 use crate::console::LogUrl;
+use crate::deployment::outcome::Failed;
 use crate::deployment::previews::Preview;
 use crate::module::fingerprint::Fingerprint;
 use crate::started_by::StartedBy;
@@ -335,6 +336,13 @@ impl Status {
 }
 
 impl Module {
+    /// Why the execution failed or was refused; `None` if it did not.
+    #[must_use]
+    pub fn failed(&self) -> Option<Failed> {
+        let cause = self.status.cause()?;
+        Some(Failed::new(self.status.reason.as_deref().unwrap_or(cause), cause))
+    }
+
     /// Start and end of the execution, as far as the report has them.
     #[must_use]
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
@@ -399,6 +407,27 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_failure_is_named_by_its_reason_and_its_cause() {
+        let failed = |status: Value| {
+            let report: Module = serde_json::from_value(json!({"status": status})).unwrap();
+            report.failed()
+        };
+        let both = failed(json!({"state": "FAILED", "reason": "r".repeat(500), "cause": "no disk"})).unwrap();
+        assert_eq!(both.cause, "no disk");
+        assert!(
+            both.reason.starts_with("rrr") && both.reason.len() < 300,
+            "{}",
+            both.reason
+        );
+        let cause = failed(json!({"state": "FAILED", "cause": "no disk"})).unwrap();
+        assert_eq!(
+            (cause.reason.as_str(), cause.cause.as_str()),
+            ("no disk", "no disk")
+        );
+        assert_eq!(failed(json!({"state": "SUCCEEDED"})), None);
+    }
 
     #[test]
     fn what_is_wrong_or_missing_is_not_known_and_the_rest_is() {

@@ -131,7 +131,7 @@ impl ApprovalRule {
     }
 
     /// Whether a module's change needs the approval of a plan, however its execution was started. The default for plans
-    /// without a policy is no such rule: it guards against accidents.
+    /// without a policy is not such a rule: it guards against accidents.
     #[must_use]
     pub fn needs_plan(&self, change: Change) -> bool {
         match self.mode {

@@ -1,4 +1,4 @@
-//! Patterns of modules: `GROUP/MODULE`, in which `*` stands for any characters.
+//! Patterns of modules: `GROUP/MODULE`, in which `*` matches any characters.
 
 use std::fmt;
 
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_any_characters_of_a_group_or_a_module() {
+    fn a_star_matches_any_characters_of_a_group_or_a_module() {
         for (pattern, group, module, expected) in [
             ("data/postgres", "data", "postgres", true),
             ("data/postgres", "data", "postgres2", false),

@@ -131,7 +131,7 @@ impl Caller {
     }
 }
 
-/// A pattern of principals: an ARN in which `*` stands for any characters. The ARN of a role is every session of it.
+/// A pattern of principals: an ARN in which `*` matches any characters. The ARN of a role is every session of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrincipalPattern(String);
 
@@ -161,7 +161,7 @@ impl PrincipalPattern {
             "{path}: {}",
             expected(
                 describe(value),
-                "the ARN of an IAM user or role (arn:aws:iam::ACCOUNT:user/NAME, arn:aws:iam::ACCOUNT:role/NAME) or of a session (arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION); * stands for any characters"
+                "the ARN of an IAM user or role (arn:aws:iam::ACCOUNT:user/NAME, arn:aws:iam::ACCOUNT:role/NAME) or of a session (arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION); * matches any characters"
             )
         ))
     }

@@ -12,7 +12,7 @@ use super::decision::denied;
 use super::document::version_of;
 use super::freeze::time_zone;
 use crate::error::{Error, ErrorName, Result, excerpt};
-use crate::ids::DeploymentId;
+use crate::ids::{DeploymentId, ModuleId};
 
 /// The longest module, in bytes.
 pub const MAX_REGO_BYTES: u64 = 64 * 1024;
@@ -125,6 +125,20 @@ pub fn clock(now: Timestamp, zone: &str) -> Result<Value, String> {
         "weekday": there.strftime("%A").to_string(),
         "hour": there.hour(), "minute": there.minute(), "time_zone": zone, "unix": now.as_second(),
     }))
+}
+
+/// The error of a request for one module that changes more than one thing (`what`: "moves", "is renamed"), where rules have
+/// to be evaluated. They would see what comes first (the destruction, the rename) and the deployment one after the other,
+/// and would refuse the second when the first is done. The plan of a deployment has both.
+#[must_use]
+pub fn alone(module: &ModuleId, what: &str) -> Error {
+    Error::new(
+        ErrorName::DeniedByPolicy,
+        format!(
+            "{module}: expected a module that {what} to be part of a plan of its deployment, which the rules {} are evaluated on, found a request of its own; start the whole deployment, with \"only\" for one module",
+            DeploymentId::from(module).rego_key()
+        ),
+    )
 }
 
 #[cfg(test)]

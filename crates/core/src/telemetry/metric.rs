@@ -125,7 +125,7 @@ impl Metric {
         }
     }
 
-    /// The count of modules of which a check for drift found this.
+    /// The number of modules with this result in a check for drift.
     #[must_use]
     pub const fn of_drift(state: DriftState) -> Self {
         match state {

@@ -2,7 +2,7 @@
 //!
 //! Many executions wait at once, and none knows of the others. A refused caller asks again at a steady pace, because each
 //! place that gets free is lost until somebody asks. A function gives up after [`OF_FUNCTIONS`], and the state machine calls it
-//! again some seconds later: a waiting function takes one of the account's places for functions, of which a new account has ten
+//! again some seconds later: a waiting function takes one of the account's places for functions, and a new account has ten
 //! (decision 54).
 
 use std::time::Duration;

@@ -145,7 +145,7 @@ fn a_branch_that_moved_has_another_commit_and_a_fetched_one_stays() {
     let (after, moved) = fetch(&fetcher(), &url, Some("main")).unwrap();
     assert_ne!(before, after);
     assert_eq!(entries(&moved)["README.md"].1, "Other modules");
-    // The old commit is no branch's any more.
+    // No branch has the old commit any more.
     let (_, again) = fetch(&fetcher(), &url, Some(&before)).unwrap();
     assert_eq!(bytes(&again), bytes(&zip));
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::pages::index::Index;
-use seedflow_core::storage_layout::{index_key, page_key};
+use seedflow_core::storage_layout::{index_key, page_key, prefix};
 
 use crate::aws_api::AwsApi;
 use crate::client::deployment::Finished;
@@ -95,13 +95,13 @@ pub async fn indexed(api: &AwsApi, stack: &Connection, project: &str, execution:
 /// Copies all pages into a folder and returns those of the indexes.
 pub async fn copy(api: &AwsApi, stack: &Connection, folder: &Path) -> Result<Vec<PathBuf>> {
     let mut indexes = Vec::new();
-    for prefix in ["index/", "reports/"] {
-        for key in api.list_objects(&stack.work_bucket, prefix).await? {
+    for pages in [prefix::INDEXES, prefix::REPORTS] {
+        for key in api.list_objects(&stack.work_bucket, pages).await? {
             let file = folder.join(&key);
             let parent = file.parent().unwrap_or(folder);
             std::fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
             api.get_object(&stack.work_bucket, &key, None, &file).await?;
-            if prefix == "index/" {
+            if pages == prefix::INDEXES {
                 indexes.push(file);
             }
         }

@@ -52,7 +52,8 @@ use registry::{Builds, Entry, Registry, Token};
 pub struct CodeBuild {
     registry: Arc<Registry>,
     queues: Mutex<Queues>,
-    simulated: Mutex<Option<SimulatedBuild>>,
+    /// Simulated builds, by a text in the names of their projects.
+    simulated: Mutex<Option<(String, SimulatedBuild)>>,
 }
 
 /// The places for builds of each account and region, which all have the same number of them.
@@ -158,7 +159,24 @@ impl CodeBuild {
 
     /// Simulates the builds that start from now on; `None` runs them again.
     pub fn simulate(&self, simulated: Option<SimulatedBuild>) {
+        self.set_simulated(simulated.map(|simulated| (String::new(), simulated)));
+    }
+
+    /// Simulates the builds that start from now on in projects with this text in their names.
+    pub fn simulate_projects(&self, containing: &str, simulated: SimulatedBuild) {
+        self.set_simulated(Some((containing.to_owned(), simulated)));
+    }
+
+    fn set_simulated(&self, simulated: Option<(String, SimulatedBuild)>) {
         *self.simulated.lock().unwrap_or_else(PoisonError::into_inner) = simulated;
+    }
+
+    /// How a build is simulated, by its id, which begins with its project; `None` if it runs.
+    fn simulated(&self, id: &str) -> Option<SimulatedBuild> {
+        let simulated = self.simulated.lock().unwrap_or_else(PoisonError::into_inner);
+        let (containing, simulated) = simulated.as_ref()?;
+        let project = id.split(':').next().unwrap_or_default();
+        project.contains(containing).then_some(*simulated)
     }
 
     /// Changes how many builds run at once and how many may wait, in each account and region.
@@ -247,7 +265,7 @@ impl CodeBuild {
                 stop,
             },
         );
-        let simulated = *self.simulated.lock().unwrap_or_else(PoisonError::into_inner);
+        let simulated = self.simulated(&build.id);
         tokio::spawn(run::run(
             Arc::clone(&self.registry),
             build,

@@ -15,6 +15,7 @@ use seedflow_cli::records::project;
 use seedflow_cli::view::status::table;
 use seedflow_cli::work::clock;
 use seedflow_core::ids::ModuleId;
+use seedflow_core::storage_layout::STATE;
 use serde_json::{Value, json};
 
 use crate::client::deployment::{self, Finished};
@@ -277,7 +278,7 @@ impl Demo<'_> {
         self.ui.heading("Recovery: the same module as before the failure");
         let (finished, after) = self.deploy("recovery", fragile, json!({})).await?;
         self.checks.state("it", &finished, "SUCCEEDED");
-        self.checks.reason(&finished, "last deployment FAILED");
+        self.checks.reason(&finished, "last deployment failed");
         let (api, about) = (self.stack.api(), self.stack.connection());
         let shown = pages::indexed(&api, about, fragile.id.project.as_str(), &finished.execution).await?;
         self.checks.that("the project's page lists it", shown);
@@ -368,7 +369,7 @@ impl Demo<'_> {
             ui.say(format!("  {step:width$}  {state:9}  {:>8}", seconds(*took)));
         }
         ui.heading("Parameter Store");
-        let parameters = deployment::parameters(&self.stack.api(), "/sf").await?;
+        let parameters = deployment::parameters(&self.stack.api(), STATE).await?;
         parameters
             .iter()
             .for_each(|parameter| progress::show_parameter(parameter, ui));

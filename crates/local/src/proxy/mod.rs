@@ -13,6 +13,7 @@ mod body;
 mod calls;
 mod classify;
 mod control;
+mod described_executions;
 mod kill_caller;
 mod parameter_writes;
 mod place;
@@ -45,6 +46,7 @@ use body::{Body, BoxError};
 pub use calls::{Caller, Calls};
 use classify::Call;
 use control::Controls;
+use described_executions::DescribedExecutions;
 pub use parameter_writes::ParameterWrite;
 use parameter_writes::ParameterWrites;
 use place::Accounts;
@@ -100,6 +102,7 @@ struct State {
     accounts: Accounts,
     ssm: SsmLimits,
     writes: ParameterWrites,
+    described: DescribedExecutions,
     functions: Option<PathBuf>,
 }
 
@@ -146,6 +149,7 @@ impl Proxy {
             accounts: Accounts::new(codebuild.account()),
             ssm: SsmLimits::default(),
             writes: ParameterWrites::default(),
+            described: DescribedExecutions::default(),
             functions: options.functions,
         });
         state.controls.quotas.set(&options.quotas);
@@ -198,6 +202,13 @@ impl Proxy {
     #[must_use]
     pub fn watch_parameter_writes(&self) -> broadcast::Receiver<ParameterWrite> {
         self.state.writes.subscribe()
+    }
+
+    /// Every execution that a function asks Step Functions about from now on, by its ARN. A function asks about an execution of
+    /// a module or of a deployment as soon as it has ended, and about others at other times.
+    #[must_use]
+    pub fn watch_described_executions(&self) -> broadcast::Receiver<String> {
+        self.state.described.subscribe()
     }
 
     /// Counts from zero again.
@@ -314,6 +325,10 @@ async fn serve(
     }
     let call = classify::classify(&head, payload.bytes());
     let Origin { caller, .. } = origin;
+    if state.described.wants(caller, &call) {
+        payload = payload.hold().await?;
+        state.described.publish(payload.bytes());
+    }
     state
         .controls
         .calls

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use seedflow_core::storage_layout::prefix;
 use serde_json::{Value, json};
 
 use super::stack::SoakStack;
@@ -80,9 +81,9 @@ fn build_event(deploy_module: &str) -> String {
 async fn left_behind(soak: &SoakStack) -> Result<Vec<String>> {
     let bucket = &soak.stack().connection().work_bucket;
     let mut left = Vec::new();
-    for prefix in ["callbacks/", "locks/"] {
-        let keys = soak.api().list_objects(bucket, prefix).await;
-        left.extend(keys.with_context(|| format!("cannot list {prefix}"))?);
+    for folder in [prefix::CALLBACKS, prefix::LOCKS] {
+        let keys = soak.api().list_objects(bucket, folder).await;
+        left.extend(keys.with_context(|| format!("cannot list {folder}"))?);
     }
     Ok(left)
 }

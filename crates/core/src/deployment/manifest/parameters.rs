@@ -225,7 +225,7 @@ fn parameter_value(
             problems.error(
                 &part.at,
                 format!(
-                    "\"{}\" stands neither in parametersRegional nor in parametersGlobal of the module's account and region",
+                    "\"{}\" is neither in parametersRegional nor in parametersGlobal of the module's account and region",
                     excerpt(name, 80)
                 ),
             );

@@ -149,7 +149,7 @@ fn set_up(root: &str, own: &str, registries: &Registries) -> String {
 /// nothing in it.
 ///
 /// The result exists from the start, because CodeBuild also uploads artifacts after a failed BUILD or POST_BUILD, and
-/// would report the missing file as a second error. An empty one is no metadata, so nothing takes it for a result.
+/// would report the missing file as a second error. An empty one isn't metadata, so nothing takes it for a result.
 fn write_command(own: &str) -> String {
     format!(
         "rm -rf {own} && mkdir {own} {own}/bin {own}/out && : > {own}/out/metadata.json && \

@@ -148,7 +148,7 @@ def put_on_buses(original, data, allow_aws_source):
 
 @replace(eventbridge, "_put_permission")
 def put_permission(original, data):
-    """An account stands for its root, as in every policy (EventBridge API reference, PutPermission); the emulator matches the number
+    """An account means its root, as in every policy (EventBridge API reference, PutPermission); the emulator matches the number
     with nobody."""
     account = data.get("Principal")
     if account and account != "*":

@@ -10,7 +10,7 @@ from .replacing import replace
 # --- Events for functions -----------------------------------------------------------------------------------
 # EventBridge invokes asynchronously, so Lambda tries a failed event again and hands it to the destination of
 # failures in the end: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html. The
-# emulator does so for other asynchronous invocations, within seconds; an event from EventBridge it tries once.
+# emulator tries other asynchronous invocations again within seconds, and an event from EventBridge only once.
 # An event waits while the account is at its quota of functions: Lambda tries it again after a second, then after longer and
 # longer pauses of up to five minutes, for up to six hours, and doesn't count these tries (the same page).
 
