@@ -474,6 +474,7 @@ fn an_input_that_is_sent_on_fits_with_any_characters() {
 #[test]
 fn no_definition_and_no_template_has_a_partition_of_its_own() {
     for path in [
+        "statemachine/check-key.asl.json",
         "statemachine/deploy-module.asl.json",
         "statemachine/deploy.asl.json",
         "statemachine/drift.asl.json",

@@ -2,7 +2,7 @@
 //! denied. Its names have to be those that the code derives.
 use seedflow_contract::{Template, file};
 use seedflow_core::ids::AwsEnvironment;
-use seedflow_core::module::target_settings::TargetSettings;
+use seedflow_core::module::target_settings::{Home, TargetSettings};
 use seedflow_core::target::{Target, TargetRole, settings_parameter};
 use serde_json::{Value, json};
 
@@ -39,6 +39,7 @@ fn names_are_those_that_the_code_derives() {
         ("BuildsRole", TargetRole::Builds),
         ("RolesRole", TargetRole::Roles),
         ("LogsRole", TargetRole::Logs),
+        ("DriftRole", TargetRole::Drift),
     ] {
         assert_eq!(name(resource, "RoleName"), target.role_name("seedflow", role));
     }
@@ -52,7 +53,11 @@ fn its_settings_are_read() {
     let settings = &resources["Settings"]["Properties"]["Value"][0];
     let target: Target = "222222222222/eu-west-1".parse().unwrap();
     let home = AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
-    let read = TargetSettings::parse(&target, &home, settings.as_str()).unwrap();
+    let home = Home {
+        environment: &home,
+        stack: "seedflow",
+    };
+    let read = TargetSettings::parse(&target, home, settings.as_str()).unwrap();
     assert_eq!(read.build_role, "${BuildRole.Arn}");
     assert_eq!(read.boundary(), Some("${PermissionsBoundaryArn}"));
 }

@@ -8,7 +8,7 @@ use seedflow_core::ids::{AwsEnvironment, BuildFolder, BuildId};
 use seedflow_core::module::codebuild::read_only::{Ending, MESSAGES, Section, compose};
 use seedflow_core::module::codebuild::request::Defaults;
 use seedflow_core::module::plan::Plan;
-use seedflow_core::module::target_settings::TargetSettings;
+use seedflow_core::module::target_settings::{Home, TargetSettings};
 use seedflow_core::target::{Target, TargetRole, settings_parameter};
 use seedflow_core::workflow::build_outcome::BuildOutcome;
 
@@ -70,6 +70,10 @@ impl ReadOnlyBuilds {
         let name = settings_parameter(&self.stack);
         let found = parameters.get(std::slice::from_ref(&name)).await?;
         let text = found.get(&name).map(|(text, _)| text.as_str());
+        let home = Home {
+            environment: home,
+            stack: &self.stack,
+        };
         TargetSettings::parse(target, home, text).map(Some)
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::state::DriftState;
 use crate::console::LogUrl;
-use crate::error::{Error, excerpt};
+use crate::error::{Error, ErrorName, excerpt};
 use crate::ids::{BuildFolder, BuildId};
 use crate::module::codebuild::read_only::Ending;
 
@@ -134,10 +134,13 @@ impl PhasesCheck {
         }
     }
 
-    /// The check after a call failed: one that passes is made again.
+    /// The check after a call failed: one that passes is made again. A build that was started a moment ago may not be visible yet.
     #[must_use]
     pub fn failed(self, error: &Error) -> Self {
-        match (error.name.passes(), self) {
+        match (
+            error.name.passes() || error.name == ErrorName::BuildNotFound,
+            self,
+        ) {
             (true, Self::Pending { run, .. }) => Self::Pending {
                 run,
                 why: Some(excerpt(&error.message, MAX_REASON)),
@@ -177,7 +180,6 @@ impl PhasesCheck {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::error::ErrorName;
 
     fn pending() -> PhasesCheck {
         PhasesCheck::new(BuildFolder::from_random([1; 16]))
@@ -224,6 +226,8 @@ mod tests {
     fn a_call_that_passes_is_made_again_and_another_is_the_reason() {
         let slow = Error::new(ErrorName::AccountLimitExceeded, "queue full");
         assert_eq!(running().failed(&slow), running());
+        let unseen = Error::new(ErrorName::BuildNotFound, "not visible yet");
+        assert_eq!(running().failed(&unseen), running());
         let mut waits = pending().failed(&slow);
         assert!(matches!(&waits, PhasesCheck::Pending { why: Some(why), .. } if why == "queue full"));
         waits.give_up();

@@ -61,7 +61,7 @@ pub fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             LOGS,
             "DescribeLogGroups",
             "",
-            &[DEPLOY_MODULE, DEPLOY, END_MACHINE, PLAN, DRIFT],
+            &[DEPLOY_MODULE, DEPLOY, END_MACHINE, PLAN, DRIFT, CHECK_KEY],
             json!({}),
         ),
     ];
