@@ -83,6 +83,11 @@ fn drifted(id: &ModuleId) -> DriftRecord {
             ]},
             {"logical_id": "Topic", "physical_id": "t", "resource_type": "AWS::SNS::Topic", "state": "DELETED"},
         ]}],
+        "phases": {"state": "DRIFTED", "output": [
+            "  ~ resource \"aws_db_instance\" \"main\" {".to_owned(),
+            format!("      ~ parameter_group_name = \"{}\" -> \"default\"", "x".repeat(120)),
+            "Plan: 0 to add, 1 to change, 0 to destroy.".to_owned(),
+        ]},
     });
     serde_json::from_value(record).unwrap()
 }

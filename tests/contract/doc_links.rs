@@ -3,7 +3,7 @@
 //! A document refers to something in two ways, and both are checked:
 //! - by a link, `[text](path#heading)` or `src="path"`, whose path is relative to the document;
 //! - by a code span, `path#item`, whose path starts at the repository's root. `#item` alone is another item of the file
-//!   named before. A path with `*` or `{…}` is checked up to there. `suite::test`, or `suite::beginning…`, is a test of
+//!   named before. A path with `*` or `{…}` is checked up to there. `suite::beginning…` is a test in
 //!   `tests/`.
 //!
 //! Fenced blocks are examples and are not read, except for the packages and tests that a `cargo` command names.
@@ -319,12 +319,11 @@ impl Checker<'_> {
         }
     }
 
-    /// A test by its suite and its name, of which the end may be left out.
+    /// A test by its suite and the beginning of its name.
     fn test(&mut self, line: usize, span: &str) {
-        let Some((suite, test)) = span.split_once("::") else {
+        let Some((suite, test)) = span.strip_suffix('…').and_then(|span| span.split_once("::")) else {
             return;
         };
-        let test = test.trim_end_matches('…');
         let is_name = |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
         if suite.is_empty() || !is_name(suite) || !is_name(test) {
             return;

@@ -16,6 +16,7 @@ fn faults(name: &str, details: &[Value]) -> Vec<String> {
 fn the_schemas_take_the_examples_and_refuse_what_is_wrong() {
     let examples = [
         ("module-state-change", "module-failed"),
+        ("module-state-change", "module-in-target"),
         ("deployment-state-change", "deployment-recovered"),
         ("deployment-state-change", "deployment-refused"),
         ("deployment-state-change", "deployment-waiting"),
@@ -46,8 +47,13 @@ fn the_schemas_take_the_examples_and_refuse_what_is_wrong() {
                 .iter()
                 .any(|fault| fault.starts_with(&format!("{index}: ")))
         };
-        let has_no_error =
-            ["deployment-recovered", "deployment-waiting", "module-drifted"].contains(&example);
+        let has_no_error = [
+            "module-in-target",
+            "deployment-recovered",
+            "deployment-waiting",
+            "module-drifted",
+        ]
+        .contains(&example);
         let expected = [true, true, true, has_no_error, true, true];
         assert_eq!(
             (0..6).map(found).collect::<Vec<_>>(),

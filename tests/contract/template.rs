@@ -122,7 +122,21 @@ const FUNCTIONS: [(&str, &str, &[&str]); 16] = [
     ("RequestApproval", "request-approval", &[]),
     ("Approve", "approve", &[]),
     ("PublishReport", "publish-report", &["BUILD_LOG_GROUP"]),
-    ("DetectDrift", "detect-drift", &[]),
+    (
+        "DetectDrift",
+        "detect-drift",
+        &[
+            "CODEBUILD_PROJECT",
+            "BUILD_IMAGE",
+            "BUILD_COMPUTE_TYPE",
+            "BUILD_ENVIRONMENT_TYPE",
+            "BUILD_PRIVILEGED",
+            "BUILD_TIMEOUT_MINUTES",
+            "BUILD_QUEUED_TIMEOUT_MINUTES",
+            "BUILD_LOG_GROUP",
+            "PERMISSIONS_BOUNDARY_ARN",
+        ],
+    ),
 ];
 
 /// The state machines with their roles.

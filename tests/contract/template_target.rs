@@ -2,7 +2,7 @@
 //! denied. Its names have to be those that the code derives.
 use seedflow_contract::{Template, file};
 use seedflow_core::ids::AwsEnvironment;
-use seedflow_core::module::target_settings::TargetSettings;
+use seedflow_core::module::target_settings::{Home, TargetSettings};
 use seedflow_core::target::{Target, TargetRole, settings_parameter};
 use serde_json::{Value, json};
 
@@ -39,6 +39,7 @@ fn names_are_those_that_the_code_derives() {
         ("BuildsRole", TargetRole::Builds),
         ("RolesRole", TargetRole::Roles),
         ("LogsRole", TargetRole::Logs),
+        ("DriftRole", TargetRole::Drift),
     ] {
         assert_eq!(name(resource, "RoleName"), target.role_name("seedflow", role));
     }
@@ -52,7 +53,11 @@ fn its_settings_are_read() {
     let settings = &resources["Settings"]["Properties"]["Value"][0];
     let target: Target = "222222222222/eu-west-1".parse().unwrap();
     let home = AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
-    let read = TargetSettings::parse(&target, &home, settings.as_str()).unwrap();
+    let home = Home {
+        environment: &home,
+        stack: "seedflow",
+    };
+    let read = TargetSettings::parse(&target, home, settings.as_str()).unwrap();
     assert_eq!(read.build_role, "${BuildRole.Arn}");
     assert_eq!(read.boundary(), Some("${PermissionsBoundaryArn}"));
 }
@@ -108,7 +113,7 @@ fn only_functions_at_home_that_may_assume_a_role_are_trusted_by_it_and_with_the_
 }
 
 #[test]
-fn the_bucket_admits_two_functions_of_home_and_no_build_of_another_account() {
+fn the_bucket_admits_three_functions_of_home_and_no_build_of_another_account() {
     let resources = resources(TARGET);
     let policy = &resources["BuildBucketPolicy"]["Properties"]["PolicyDocument"];
     for statement in policy["Statement"].as_array().unwrap() {
@@ -116,9 +121,12 @@ fn the_bucket_admits_two_functions_of_home_and_no_build_of_another_account() {
             let admitted = admitted(statement);
             assert!(
                 !admitted.is_empty()
-                    && admitted
-                        .iter()
-                        .all(|role| ["UpdateMetadataRole", "StartBuildRole"].contains(&role.as_str())),
+                    && admitted.iter().all(|role| [
+                        "UpdateMetadataRole",
+                        "StartBuildRole",
+                        "DetectDriftRole"
+                    ]
+                    .contains(&role.as_str())),
                 "{statement}"
             );
         }

@@ -2,12 +2,14 @@
 //!
 //! All suites are one program, because most tests spend most of their time waiting: the tests of one suite run while
 //! those of another wait. Suites that need the same stack share it. Each of the others has a stack of its own, with
-//! settings that no other suite can use. The first test that asks for a stack starts it.
+//! settings that no other suite can use. The first test that asks for a stack starts it. Tests start in the order of their
+//! names, so `delays`, which mostly waits, is not among the last.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod call_budget;
 mod cdk;
 mod command_line;
+mod delays;
 mod deployment;
 mod git_push;
 mod iam_privileges;
@@ -16,4 +18,3 @@ mod pull_requests;
 mod remote_sources;
 mod seedfarmer_failures;
 mod targets;
-mod waits;

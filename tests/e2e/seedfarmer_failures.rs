@@ -7,9 +7,9 @@ use std::time::Duration;
 use seedflow_e2e::{Action, Caller, Finished, Module, ModuleId, Rule, RuleGuard, TestStack, module_id, run};
 use serde_json::{Value, json};
 
+use crate::delays;
 // Waits between retries are AWS's there, since some of these tests count them.
 use crate::deployment::STACK;
-use crate::waits;
 
 /// A module whose build prints what it deployed, after a while.
 fn deploying(seconds: u32) -> Module {
@@ -303,7 +303,7 @@ fn situation_7_parameter_store_answers_too_many_updates_for_ten_seconds() {
 fn situation_8_the_network_is_gone_while_it_waits_for_the_build() {
     run(async {
         // A lost event costs seconds on this stack.
-        let stack = waits::STACK.get().await;
+        let stack = delays::STACK.get().await;
         let id = stack.module_id("failure-8");
         let project = format!("{}-failure-8", stack.about().project_name);
         let more = json!({"parameters": {"tag": "t"}, "build": {"project_name": project}});

@@ -4,7 +4,7 @@ use seedflow_e2e::Action;
 
 use crate::calls::*;
 use crate::fault_case::run::run_cases;
-use crate::fault_case::{Amount, Call, End, Fault, FaultCase};
+use crate::fault_case::{Amount, Build, Call, End, Fault, FaultCase};
 use crate::{NEVER_ENTERED, TARGET};
 
 /// https://docs.aws.amazon.com/systems-manager/latest/APIReference/CommonErrors.html
@@ -138,5 +138,18 @@ fn a_target_that_refuses_starts_no_build_and_deploys_once_it_allows_it_again() {
             .builds(0)
             .fails(End::Failed("Refused")),
         FaultCase::new("there-not-found", vec![Fault::once(READ_BUILD, Action::Discard)]).at(TARGET),
+    ]);
+}
+
+#[test]
+fn a_target_that_refuses_while_its_build_runs_delays_the_answer_and_nothing_else() {
+    let read = || refused("AccessDeniedException", "codebuild:BatchGetBuilds");
+    let case = |name: &str, call| FaultCase::new(name, vec![Fault::once(call, read())]).at(TARGET);
+    // If a target goes on to refuse, AWS fails the execution with AccessDenied at the first try of check-status
+    // (tests/contract/task_errors.rs). The emulator swallows the error of a function that is called with a token, and waits.
+    run_cases([
+        // The event of the build's end: its function fails, and the next look at the build answers.
+        case("there-denied-event", CONFIRM_BUILD).build(Build::Late),
+        case("there-denied-look", READ_BUILD).build(Build::Late),
     ]);
 }

@@ -102,6 +102,8 @@ pub enum TargetRole {
     Logs,
     /// Detects the drift of modules' stacks, and reads their resources for it.
     Drift,
+    /// Starts and reads read-only builds.
+    ReadOnlyBuilds,
 }
 
 impl TargetRole {
@@ -112,6 +114,7 @@ impl TargetRole {
             Self::Roles => "roles",
             Self::Logs => "logs",
             Self::Drift => "drift",
+            Self::ReadOnlyBuilds => "read-only",
         }
     }
 }
@@ -200,7 +203,12 @@ mod tests {
     fn names_in_a_target_fit_iam_and_s3() {
         let target: Target = "222222222222/ap-southeast-4".parse().unwrap();
         let stack = "s".repeat(24);
-        for role in [TargetRole::Reads, TargetRole::Builds, TargetRole::Roles] {
+        for role in [
+            TargetRole::Reads,
+            TargetRole::Builds,
+            TargetRole::Roles,
+            TargetRole::ReadOnlyBuilds,
+        ] {
             assert!(target.role_name(&stack, role).len() <= 64);
         }
         assert!(target.bucket(&stack).len() <= 63);

@@ -5,6 +5,9 @@
 //! from CodeBuild, not from the event, and from that of the account and region that the event comes from. If CodeBuild says
 //! that the build still runs, no execution is answered: the function fails, and Lambda calls it again after one and after two
 //! minutes. An event that is still not true then goes to the queue of failed events.
+//!
+//! What a target sends and nothing is done about is counted: an event about a build elsewhere, and one about a build for which
+//! no execution waits. An event that CodeBuild doesn't confirm isn't counted, because it isn't dropped: it ends in the queue.
 
 use aws_lambda_events::event::eventbridge::EventBridgeEvent;
 use seedflow_aws::runtime::handler::Invocation;
@@ -69,6 +72,9 @@ impl Handler {
                 ),
             ));
         }
+        if let (End::Dropped, Some(target)) = (end, target) {
+            self.count_dropped(Some(target));
+        }
         tracing::info!(event = event.id, end = ?end, "delivered");
         Ok(json!({"end": format!("{end:?}")}))
     }
@@ -83,10 +89,19 @@ impl Handler {
             Origin::Target(target) => Some(Some(target)),
             Origin::Foreign(why) => {
                 tracing::warn!(event = event.id, why, "dropped");
-                self.metrics
-                    .write(&Measurement::one(Metric::EventsDropped), &LogContext::default());
+                self.count_dropped(None);
                 None
             }
         }
+    }
+
+    /// Counts an event of another account or region that nothing is done about. `target` is where its build is, if that is known.
+    fn count_dropped(&self, target: Option<Target>) {
+        let about = LogContext {
+            target,
+            ..LogContext::default()
+        };
+        self.metrics
+            .write(&Measurement::one(Metric::EventsDropped), &about);
     }
 }

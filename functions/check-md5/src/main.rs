@@ -32,7 +32,7 @@ use seedflow_core::module::rollback;
 use seedflow_core::module::rollback::Goal;
 use seedflow_core::module::source::Source;
 use seedflow_core::module::taint;
-use seedflow_core::module::target_settings::TargetSettings;
+use seedflow_core::module::target_settings::{Home, TargetSettings};
 use seedflow_core::target::{Target, TargetRole, settings_parameter};
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::Deserialize;
@@ -52,8 +52,8 @@ struct Handler {
     modules: ModuleStore,
     /// Parameter Store at home and in targets.
     parameters: Placed<ParameterStore>,
-    /// The parameter with the settings of a target.
-    settings: String,
+    /// The name of Seedflow's stack.
+    stack: String,
 }
 
 /// Where a module is deployed or destroyed: Parameter Store, and the target's settings. At home there are none.
@@ -70,7 +70,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         modules: ModuleStore::new(&aws, limits.work_bucket.clone()),
         module_prefix: config::setting("MODULE_PREFIX")?,
         parameters: Placed::new(&aws, TargetRole::Reads, ParameterStore::new)?,
-        settings: settings_parameter(&config::setting("STACK_NAME")?),
+        stack: config::setting("STACK_NAME")?,
         limits,
     };
     handler::run(async |invocation| function.check(invocation).await).await
@@ -149,8 +149,13 @@ impl Handler {
         let settings = match target {
             None => None,
             Some(target) => {
-                let found = parameters.get(std::slice::from_ref(&self.settings)).await?;
-                let text = found.get(&self.settings).map(|(text, _)| text.as_str());
+                let name = settings_parameter(&self.stack);
+                let found = parameters.get(std::slice::from_ref(&name)).await?;
+                let text = found.get(&name).map(|(text, _)| text.as_str());
+                let home = Home {
+                    environment: home,
+                    stack: &self.stack,
+                };
                 Some(TargetSettings::parse(target, home, text)?)
             }
         };

@@ -1,12 +1,17 @@
-//! `detect-drift`: does a module's stack differ from its template (decision 65)?
+//! `detect-drift`: does a module's stack differ from its template (decision 65), and what do its drift phases say
+//! (decision 67)?
 //!
-//! `list` names the deployed modules in batches. `check` goes one step further with a batch: it starts detections, looks how
-//! far they are, and records the modules that are done. Between two steps the state machine waits. Each step may run again:
-//! a detection that runs already is waited for, and a record that was written is written as before.
+//! `list` names the deployed modules in batches. `check` goes one step further with a batch: it starts detections and builds,
+//! looks how far they are, and records the modules that are done. Between two steps the state machine waits. Each step may run
+//! again: a detection that runs already is waited for, a build that was started is found, and a record that was written is
+//! written as before.
 //!
 //! A module that is being deployed, or was deployed since its check began, is left out: its stack is not what it will be.
 
+mod phases;
 mod stacks;
+
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use seedflow_aws::runtime::handler::Invocation;
@@ -16,8 +21,10 @@ use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sts::Placed;
+use seedflow_aws::stores::read_only_builds::{self, ReadOnlyBuilds};
 use seedflow_core::drift::check::{Begun, ModuleCheck, pause};
-use seedflow_core::drift::record::{self, DriftRecord};
+use seedflow_core::drift::phases::AT_ONCE;
+use seedflow_core::drift::record::{self, DriftRecord, StackDrift};
 use seedflow_core::drift::request::{Batch, DriftRequest, Listed};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::events::ModuleDrift;
@@ -29,6 +36,9 @@ use seedflow_core::telemetry::metric::{Measurement, Metric};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+/// How long a step starts builds: the copy of a bundle may take most of the rest of the function's time.
+const STARTING: Duration = Duration::from_secs(15);
 
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
@@ -60,6 +70,7 @@ struct Left {
 struct Handler {
     work: Bucket,
     cloudformation: Placed<CloudFormation>,
+    builds: ReadOnlyBuilds,
     events: Events,
     metrics: Metrics,
 }
@@ -71,6 +82,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let function = Handler {
         work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
         cloudformation: Placed::new(&aws, TargetRole::Drift, CloudFormation::new)?,
+        builds: ReadOnlyBuilds::new(&aws)?,
         events: Events::new(&aws, metrics.clone()),
         metrics,
     };
@@ -119,21 +131,31 @@ impl Handler {
         home: &AwsEnvironment,
         now: Timestamp,
     ) -> Result<Left> {
+        let begins = Instant::now();
+        let mut running = batch.builds();
         let mut checks = Vec::new();
         for ModuleCheck { module, begun } in batch.checks {
+            // What begins now has to travel before its build is started.
+            let may_build = begun.is_some() && running < AT_ONCE && begins.elapsed() < STARTING;
             let begun = match begun {
                 Some(begun) => Some(begun),
                 None => self.begin(&module).await?,
             };
             let Some(begun) = begun else { continue };
-            if let Some(begun) = self
-                .step(execution, &module, begun, (began_at, now), home)
-                .await?
-            {
-                checks.push(ModuleCheck {
-                    module,
-                    begun: Some(begun),
-                });
+            let ran = begun.runs_a_build();
+            let Some(mut begun) = self.advance_phases(&module, begun, may_build, home).await? else {
+                continue;
+            };
+            running += usize::from(begun.runs_a_build());
+            running -= usize::from(ran);
+            let cloudformation = self.advance_stacks(&mut begun, home).await?;
+            begun.give_up(began_at, now);
+            if begun.is_settled() {
+                let found = stacks::found(cloudformation.as_ref(), &begun).await?;
+                self.record(execution, (&module, &begun), found, now).await?;
+            } else {
+                let begun = Some(begun);
+                checks.push(ModuleCheck { module, begun });
             }
         }
         let wait_seconds = (!checks.is_empty()).then(|| pause(began_at, now));
@@ -150,41 +172,69 @@ impl Handler {
         if deployed.is_none() {
             tracing::info!(%module, "left out: it is not deployed, or is being deployed");
         }
-        Ok(deployed.as_ref().map(Begun::of))
+        Ok(deployed.map(|deployed| Begun::of(&deployed, read_only_builds::new_folder())))
     }
 
-    /// Goes on with the check of a module; `None` if it is done.
-    async fn step(
+    /// Goes one step further with the drift phases of a module; `None` if the module was deployed meanwhile.
+    async fn advance_phases(
         &self,
-        execution: &ExecutionArn,
         module: &ModuleId,
         mut begun: Begun,
-        (began_at, now): (Timestamp, Timestamp),
+        may_start: bool,
         home: &AwsEnvironment,
     ) -> Result<Option<Begun>> {
-        let clients = self.cloudformation.at(begun.target.as_ref(), home).await;
-        let found = match clients {
-            Ok(cloudformation) => {
-                stacks::step(&cloudformation, &mut begun).await;
-                begun.give_up(began_at, now);
-                match begun.is_settled() {
-                    true => stacks::found(&cloudformation, &begun).await?,
-                    false => return Ok(Some(begun)),
-                }
-            }
-            // A target that lets nobody in is a result, too.
-            Err(error) if !error.name.passes() => stacks::refused(&begun, &error),
-            Err(error) => return Err(error),
+        let starts = may_start && begun.needs_a_build();
+        let deployed = match starts {
+            true => self.deployed(module).await?,
+            false => None,
         };
-        let is_current = begun.is_of(self.deployed(module).await?.as_ref());
-        if !is_current {
+        if starts && !begun.is_of(deployed.as_ref()) {
             tracing::info!(%module, "left out: it was deployed meanwhile");
             return Ok(None);
         }
+        begun.phases = match (begun.phases, deployed) {
+            (Some(check), Some(deployed)) => Some(phases::start(&self.builds, check, deployed, home).await),
+            (Some(check), None) => Some(phases::look(&self.builds, check, home).await),
+            (None, _) => None,
+        };
+        Ok(Some(begun))
+    }
+
+    /// Goes one step further with the stacks of a module, by the client that is returned. A target that lets nobody in is a
+    /// result, too.
+    async fn advance_stacks(
+        &self,
+        begun: &mut Begun,
+        home: &AwsEnvironment,
+    ) -> Result<Option<CloudFormation>> {
+        match self.cloudformation.at(begun.target.as_ref(), home).await {
+            Ok(cloudformation) => {
+                stacks::step(&cloudformation, begun).await;
+                Ok(Some(cloudformation))
+            }
+            Err(error) if !error.name.passes() => {
+                begun.refuse_stacks(&error);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Records what was found in a module, if it was not deployed meanwhile.
+    async fn record(
+        &self,
+        execution: &ExecutionArn,
+        (module, begun): (&ModuleId, &Begun),
+        found: Vec<StackDrift>,
+        now: Timestamp,
+    ) -> Result<()> {
+        if !begun.is_of(self.deployed(module).await?.as_ref()) {
+            tracing::info!(%module, "left out: it was deployed meanwhile");
+            return Ok(());
+        }
         let previous = self.read(&module.drift_key(), record::MAX_BYTES).await?;
-        let record = DriftRecord::new((module, &begun), found, previous, execution, now);
-        self.write(&record).await?;
-        Ok(None)
+        let record = DriftRecord::new((module, begun), found, previous, execution, now);
+        self.write(&record).await
     }
 
     /// What is deployed of a module that nobody deploys right now. The lock is not read: it has a task token.

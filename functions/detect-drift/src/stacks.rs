@@ -16,7 +16,9 @@ pub(crate) async fn step(cloudformation: &CloudFormation, begun: &mut Begun) {
                 let looked = cloudformation.detection(detection).await;
                 looked.map(|answer| progress.clone().looked(answer))
             }
-            Progress::Compared { .. } | Progress::Unchecked { .. } => Ok(progress.clone()),
+            Progress::Compared { .. } | Progress::Missing | Progress::Unchecked { .. } => {
+                Ok(progress.clone())
+            }
         };
         if let Err(error) = &next {
             tracing::warn!(stack, error = error.name.as_str(), cause = %error.message, "not checked");
@@ -36,11 +38,14 @@ async fn start(cloudformation: &CloudFormation, stack: &str, begun: &mut Begun) 
 }
 
 /// What CloudFormation has found in the stacks. One that can't be read is a result, too: it may have been deleted meanwhile.
-pub(crate) async fn found(cloudformation: &CloudFormation, begun: &Begun) -> Result<Vec<StackDrift>> {
+/// Without a client nothing was compared.
+pub(crate) async fn found(cloudformation: Option<&CloudFormation>, begun: &Begun) -> Result<Vec<StackDrift>> {
     let mut stacks = Vec::new();
-    for check in &begun.stacks {
-        let resources = match check.progress {
-            Progress::Compared { .. } => cloudformation.drifted_resources(&check.stack).await,
+    for check in begun.reported() {
+        let resources = match (&check.progress, cloudformation) {
+            (Progress::Compared { .. }, Some(cloudformation)) => {
+                cloudformation.drifted_resources(&check.stack).await
+            }
             _ => Ok(Vec::new()),
         };
         stacks.push(match resources {
@@ -50,14 +55,6 @@ pub(crate) async fn found(cloudformation: &CloudFormation, begun: &Begun) -> Res
         });
     }
     Ok(stacks)
-}
-
-/// What is known of stacks in a target that lets nobody in.
-pub(crate) fn refused(begun: &Begun, error: &Error) -> Vec<StackDrift> {
-    let stacks = begun.stacks.iter();
-    stacks
-        .map(|check| StackDrift::of(&refusal(check, error), Vec::new()))
-        .collect()
 }
 
 fn refusal(check: &StackCheck, error: &Error) -> StackCheck {

@@ -37,6 +37,7 @@ use seedflow_core::deployment::repository::Loaded;
 use seedflow_core::deployment::rollback::{After, OnFailure, Rollback, To};
 use seedflow_core::deployment::selection::Forced;
 use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::targets::{TargetProblems, TargetsAsked};
 use seedflow_core::error::{Error, ErrorName, Result, excerpt};
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::commit_info::CommitInfo;
@@ -205,7 +206,10 @@ impl Handler {
         let input = plans::input(&self.modules.work, input, execution).await?;
         let request = DeploymentInput::parse(&input, &self.limits)?;
         let made = match &request.action {
-            Action::Destroy { .. } => self.destroy(&deployment, &request, execution).await,
+            Action::Destroy { .. } => {
+                self.destroy(&deployment, &request, (execution, environment))
+                    .await
+            }
             Action::Rollback {
                 to,
                 destroy_new,
@@ -298,7 +302,7 @@ impl Handler {
         &self,
         deployment: &DeploymentId,
         request: &DeploymentInput,
-        execution: &ExecutionArn,
+        (execution, home): (&ExecutionArn, &AwsEnvironment),
     ) -> Result<Outcome> {
         let state = state::state(&self.modules, deployment).await?;
         request.refuse_unknown(&known(&[], state.modules()))?;
@@ -312,6 +316,8 @@ impl Handler {
             concurrency: self.limits.maxima.concurrency,
         });
         plan.started_by.clone_from(&request.started_by);
+        let problems = TargetProblems::default();
+        self.targets.refuse(problems, (&plan, &state), home).await?;
         policy::apply(&self.modules.work, &mut plan, &state, true).await?;
         Ok(Outcome::Planned(Box::new(plan), waves))
     }
@@ -324,7 +330,7 @@ impl Handler {
         home: &AwsEnvironment,
     ) -> Result<Outcome> {
         let mut groups = read.groups(force);
-        self.targets.check(&groups, home).await?;
+        let problems = self.targets.check(&groups, &read.targets, home).await?;
         let renames = Renames::apply(&mut groups, &mut state, &request.only, execution);
         request.refuse_unknown(&known(&groups, state.deployed()))?;
         let planning = Planning {
@@ -332,11 +338,12 @@ impl Handler {
             execution,
             state: &state,
             renames: &renames,
-            versions: &self.targets.versions(&groups, home).await?,
+            versions: &self.targets.versions(&groups, &problems, home).await?,
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
         };
         let (mut plan, waves) = planner::deploying(&planning, &groups, force, read.commit_info.clone());
+        self.targets.refuse(problems, (&plan, &state), home).await?;
         plan.sources = read.fetched.iter().map(FetchedSource::shown).collect();
         plan.warnings.append(&mut read.warnings);
         plan.started_by.clone_from(&request.started_by);
@@ -362,7 +369,10 @@ impl Handler {
         let mut state = state::state(&self.modules, deployment).await?;
         let earlier = rollback::find(&self.modules, deployment, asked.to, &state).await?;
         let mut groups = earlier.record.plannable(&earlier.modules);
-        self.targets.check(&groups, home).await?;
+        let problems = self
+            .targets
+            .check(&groups, &TargetsAsked::default(), home)
+            .await?;
         let renames = Renames::apply(&mut groups, &mut state, &request.only, execution);
         request.refuse_unknown(&known(&groups, state.deployed()))?;
         let planning = Planning {
@@ -370,12 +380,13 @@ impl Handler {
             execution,
             state: &state,
             renames: &renames,
-            versions: &self.targets.versions(&groups, home).await?,
+            versions: &self.targets.versions(&groups, &problems, home).await?,
             only: &request.only,
             concurrency: self.limits.maxima.concurrency,
         };
         let commit_info = earlier.record.commit_info.clone();
         let (mut plan, waves) = planner::rolling_back(&planning, &groups, asked.destroy_new, commit_info);
+        self.targets.refuse(problems, (&plan, &state), home).await?;
         plan.started_by.clone_from(&request.started_by);
         plan.rollback = Some(Rollback {
             after: asked.after,

@@ -64,19 +64,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         codebuild: Placed::new(&aws, TargetRole::Builds, CodeBuild::new)?,
         stack: config::setting("STACK_NAME")?,
         work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
-        defaults: Defaults {
-            project: config::setting("CODEBUILD_PROJECT")?,
-            image: config::setting("BUILD_IMAGE")?,
-            compute_type: config::compute_type_setting("BUILD_COMPUTE_TYPE")?,
-            environment_type: config::setting("BUILD_ENVIRONMENT_TYPE")?,
-            privileged: config::flag_setting("BUILD_PRIVILEGED")?,
-            timeout_minutes: config::number_setting("BUILD_TIMEOUT_MINUTES")?,
-            queued_timeout_minutes: config::number_setting("BUILD_QUEUED_TIMEOUT_MINUTES")?,
-            log_group: config::setting("BUILD_LOG_GROUP")?,
-            work_bucket: config::setting("WORK_BUCKET")?,
-            permissions_boundary: config::optional_setting("PERMISSIONS_BOUNDARY_ARN"),
-            service_role: config::setting("BUILD_ROLE_ARN")?,
-        },
+        defaults: config::build_defaults(config::setting("BUILD_ROLE_ARN")?)?,
         aws,
     };
     handler::run(async |invocation| function.start(invocation).await).await

@@ -138,7 +138,7 @@ fn the_log_group_of_builds_makes_no_metrics() {
     );
     assert_eq!(
         policy["SelectionCriteria"],
-        "LogGroupName IN [\"${BuildLogGroup}\"]"
+        "LogGroupName IN [\"${BuildLogGroup}\", \"${ReadOnlyBuildLogGroup}\"]"
     );
 }
 

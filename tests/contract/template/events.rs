@@ -158,14 +158,20 @@ fn rules_take_events_of_this_account_and_no_replays_and_have_names_that_builds_a
         let pattern = &properties["EventPattern"];
         let ours = serde_json::json!(["AWS::AccountId"]);
         let accounts = match name.as_str() {
-            // And those with targets, if there are any.
-            "BuildEndedRule" => {
-                assert_eq!(pattern["account"][0], "HasTargets");
-                &pattern["account"][2]
-            }
-            _ => &pattern["account"],
+            // And those with targets, if there are any: all that the bus admits, where an organization takes the place of
+            // the list.
+            "BuildEndedRule" => serde_json::json!([
+                "HasTargets",
+                [
+                    "HasTargetOrganization",
+                    "AWS::NoValue",
+                    [",", [",", ["AWS::AccountId", [",", "TargetAccounts"]]]]
+                ],
+                ours,
+            ]),
+            _ => ours,
         };
-        assert_eq!(*accounts, ours, "{name}");
+        assert_eq!(pattern["account"], accounts, "{name}");
         assert_eq!(
             pattern["replay-name"],
             serde_json::json!([{"exists": false}]),

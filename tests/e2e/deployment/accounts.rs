@@ -5,12 +5,21 @@
 use seedflow_core::deployment::manifest_options::ManifestOptions;
 use seedflow_core::target::Target;
 use seedflow_e2e::command_line::seedflow;
-use seedflow_e2e::{Caller, Module, Repository, TestStack, WorkTree, eventually, module_id, run, with_gap};
+use seedflow_e2e::{
+    Caller, EventQueue, Module, Repository, TestStack, WorkTree, eventually, module_id, run, with_gap,
+};
+use seedflow_local::aws_api::AwsApi;
 use seedflow_local::client::deployment;
 use seedflow_local::git::{Remote, Wanted};
 use serde_json::{Value, json};
 
 use super::{STACK, TARGETS, assert_state, id_of, pages, results};
+
+/// Another region of Seedflow's own account.
+pub const NEAR: &str = "111122223333/eu-central-1";
+
+/// A parameter of one name in several accounts.
+const STORED: &str = "/shared/accounts";
 
 fn target(text: &str) -> Target {
     text.parse().expect("a target")
@@ -23,16 +32,26 @@ fn stored(text: &str) -> Value {
 
 /// A module that publishes where its build ran, and a stack there whose outputs are recorded.
 fn publishing(more: &[&str]) -> Module {
+    Module::with_deployspec(&deployspec(more).to_string())
+}
+
+/// The same, and it says that it has drifted.
+fn drifting() -> Module {
+    let mut deployspec = deployspec(&[]);
+    let look = "echo \"looked in $AWS_ACCOUNT_ID $AWS_REGION\"; exit 2";
+    deployspec["drift"] = json!({"phases": {"build": {"commands": [look]}}});
+    Module::with_deployspec(&deployspec.to_string())
+}
+
+fn deployspec(more: &[&str]) -> Value {
     let mut build = vec![
         "seedfarmer metadata add -k Value -v \"$AWS_ACCOUNT_ID $AWS_REGION\"",
         "seedfarmer metadata add -k Hash -v \"$SEEDFARMER_HASH\"",
-        "echo \"of $SEEDFARMER_PARAMETER_OF in $AWS_ACCOUNT_ID\"",
+        "seedfarmer metadata add -k Of -v \"of $SEEDFARMER_PARAMETER_OF\"",
     ];
     build.extend(more);
     let phases = |commands: &[&str]| json!({"phases": {"build": {"commands": commands}}});
-    let deployspec =
-        json!({"deploy": phases(&build), "destroy": phases(&["echo destroyed in $AWS_ACCOUNT_ID"])});
-    Module::with_deployspec(&deployspec.to_string())
+    json!({"deploy": phases(&build), "destroy": phases(&["echo destroyed in $AWS_ACCOUNT_ID"])})
 }
 
 /// What a build of a target tries at home and with the folders of other builds, with all rights in its own account.
@@ -46,17 +65,21 @@ const HOSTILE: &[&str] = &[
     "aws codebuild list-builds-for-project --project-name seedflow",
 ];
 
-/// `net/vpc` in the first target, `apps/web` in the place of `web`, `apps/data` in the second target, and `apps/home` at home;
-/// all consume the value of vpc.
+/// `net/vpc` in the first target, `apps/web` in the place of `web`, `apps/data` in the second target, `apps/near` in another
+/// region of home's account, and `apps/home` at home; all consume the value of vpc, and data a parameter of its target, too.
 fn repository(stack: &TestStack, web: &str) -> Repository {
     let about = stack.about();
     let account = |alias: &str, id: &str, region: &str| json!({"alias": alias, "accountId": id, "default": alias == "home", "regionMappings": [{"region": region, "default": true}]});
-    let [first, second] = TARGETS.map(target);
-    let value = json!([{"name": "of", "valueFrom": {"moduleMetadata": {"group": "net", "name": "vpc", "key": "Value"}}}]);
+    let ([first, second], near) = (TARGETS.map(target), target(NEAR));
+    let mut home = account("home", &about.account, &about.region);
+    home["regionMappings"][1] = json!({"region": near.region()});
+    let of = json!({"name": "of", "valueFrom": {"moduleMetadata": {"group": "net", "name": "vpc", "key": "Value"}}});
+    let stored = json!({"name": "stored", "valueFrom": {"parameterStore": STORED}});
+    let value = json!([of]);
     let manifest = json!({
         "name": "dev",
         "targetAccountMappings": [
-            account("home", &about.account, &about.region),
+            home,
             account("first", first.account(), first.region()),
             account("second", second.account(), second.region()),
             // Nobody uses it, so it needs nothing.
@@ -66,7 +89,8 @@ fn repository(stack: &TestStack, web: &str) -> Repository {
             {"name": "net", "modules": [{"name": "vpc", "path": "modules/vpc", "targetAccount": "first"}]},
             {"name": "apps", "modules": [
                 {"name": "web", "path": "modules/web", "targetAccount": web, "parameters": value},
-                {"name": "data", "path": "modules/data", "targetAccount": "second", "parameters": value},
+                {"name": "data", "path": "modules/data", "targetAccount": "second", "parameters": [of, stored]},
+                {"name": "near", "path": "modules/near", "targetRegion": near.region(), "parameters": value},
                 {"name": "home", "path": "modules/home", "parameters": value},
             ]},
         ],
@@ -84,8 +108,12 @@ fn repository(stack: &TestStack, web: &str) -> Repository {
     Repository::default()
         .file("deployment.yaml", manifest.to_string())
         .module("modules/vpc", &publishing(&hostile))
-        .module("modules/web", &publishing(&[]).file("modulestack.yaml", role))
-        .module("modules/data", &publishing(&[]))
+        .module("modules/web", &drifting().file("modulestack.yaml", role))
+        .module(
+            "modules/data",
+            &publishing(&["seedfarmer metadata add -k Stored -v \"$SEEDFARMER_PARAMETER_STORED\""]),
+        )
+        .module("modules/near", &publishing(&[]))
         .module("modules/home", &publishing(&[]))
 }
 
@@ -111,6 +139,13 @@ async fn pushed(stack: &TestStack, project: &str, repository: &Repository) -> Va
     .await;
     stack.deployment_released(project).await;
     status
+}
+
+/// Writes the parameter that a module refers to, in one account and region.
+async fn store(api: &AwsApi, name: &str, value: &str) {
+    let input = json!({"Name": name, "Value": value, "Type": "String", "Overwrite": true});
+    let stored = api.json("ssm", "AmazonSSM.PutParameter", &input).await;
+    stored.expect("a parameter");
 }
 
 /// Whether a role exists in an account.
@@ -147,9 +182,13 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
     run(async {
         let stack = STACK.get().await;
         let project = "accounts";
+        let mut events = EventQueue::of_project(stack, project).await;
+        let second = stack.api_in(&target(TARGETS[1]));
+        store(stack.client(), STORED, "at home").await;
+        store(&second, STORED, "in the target").await;
         let status = pushed(stack, project, &repository(stack, "first")).await;
         assert_eq!(status["state"], "SUCCEEDED", "{status}");
-        assert_eq!(status["modules"], json!({"SUCCEEDED": 4}));
+        assert_eq!(status["modules"], json!({"SUCCEEDED": 5}));
 
         let metadata = async |module: &str| stack.parameter(&id_of(project, module), "metadata").await;
         let status = async |module: &str| stack.parameter(&id_of(project, module), "status").await;
@@ -161,30 +200,55 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
         let about = stack.about();
         let home = format!("{} {}", about.account, about.region);
         assert_eq!(metadata("apps/home").await["Value"], home);
+        assert_eq!(metadata("apps/near").await["Value"], "111122223333 eu-central-1");
+        // The value of the first account arrives in all others, and a parameter is that of the module's own target.
+        for module in ["apps/web", "apps/data", "apps/near", "apps/home"] {
+            assert_eq!(
+                metadata(module).await["Of"],
+                "of 222222222222 eu-west-1",
+                "{module}"
+            );
+        }
+        assert_eq!(metadata("apps/data").await["Stored"], "in the target");
         assert_eq!(status("net/vpc").await["target"], stored(TARGETS[0]));
+        assert_eq!(status("apps/near").await["target"], stored(NEAR));
         assert_eq!(status("apps/home").await["target"], Value::Null);
+        for (module, place) in [("vpc", stored(TARGETS[0])), ("home", Value::Null)] {
+            let end = |event: &Value| {
+                event["detail"]["module"] == module && event["detail"]["state"] == "SUCCEEDED"
+            };
+            let found = events.count_of("the end of a module", 1, end).await;
+            assert_eq!(found[0]["detail"]["target"], place, "{found:#?}");
+        }
         let build = status("net/vpc").await["build_id"].clone();
         let build = build.as_str().expect("a build");
         assert!(build.starts_with("222222222222/eu-west-1/seedflow:"), "{build}");
         let own_role = format!("seedflow-module-{project}-dev-apps-web");
         assert!(has_role(stack, TARGETS[0], &own_role).await);
 
-        // Nothing changed, so nothing runs.
+        // Nothing changed there, so nothing runs.
+        store(stack.client(), STORED, "changed at home").await;
         let again = stack
             .deploy_repository(project, &repository(stack, "first"), json!({}))
             .await;
         assert_state(&again, "UNCHANGED");
         stack.deployment_released(project).await;
 
-        // Drift is looked for where a module is. The stack of its role is there, and none of its own.
+        // Drift is looked for where a module is. The stack of its role is there, and none of its own, which it need not have: its
+        // drift phases say more.
         let drift = ["drift", "dev/apps/web", "--now", "--json", "--project", project];
         let checked = seedflow(stack, &drift).await.json();
         let record = &checked["modules"][0];
         assert_eq!(record["target"], stored(TARGETS[0]), "{checked}");
-        let [own, role] = record["stacks"].as_array().map_or(&[][..], Vec::as_slice) else {
-            panic!("expected two stacks: {checked}");
+        let [role] = record["stacks"].as_array().map_or(&[][..], Vec::as_slice) else {
+            panic!("expected one stack: {checked}");
         };
-        assert_eq!(own["reason"], "a stack of this name does not exist");
+        assert_eq!(record["state"], "DRIFTED", "{checked}");
+        assert_eq!(
+            record["phases"]["output"],
+            json!(["looked in 222222222222 eu-west-1"]),
+            "{checked}"
+        );
         assert!(role["stack"].to_string().contains(&own_role), "{role}");
         let compared = role["reason"].to_string();
         assert!(
@@ -211,6 +275,10 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
             printed.is_some_and(|(_, printed)| printed.contains("no space in 222222222222")),
             "{page}"
         );
+        let row = page
+            .split_once("Account and region</dt>")
+            .and_then(|(_, rest)| rest.split_once("</dd>"));
+        assert!(row.is_some_and(|(row, _)| row.contains(TARGETS[0])), "{page}");
         stack.deployment_released(project).await;
 
         // An event of one account about a build of another is dropped.
@@ -221,11 +289,27 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
             let lines = stack.lines("build-event").await;
             let dropped =
                 |line: &Value| line["message"] == "dropped" && line["why"].to_string().contains(bare);
-            lines.iter().any(dropped).then_some(())
+            let counted = |line: &Value| line["EventsDropped"] == 1.0 && line["Account"].is_null();
+            (lines.iter().any(dropped) && lines.iter().any(counted)).then_some(())
+        })
+        .await;
+        // So is one about a build of its own for which no execution waits.
+        let unknown = "arn:aws:codebuild:us-east-1:333333333333:build/seedflow:nobody-waits";
+        send_end(stack, TARGETS[1], unknown).await;
+        eventually("the event that nobody waits for", || async {
+            let lines = stack.lines("build-event").await;
+            let counted = |line: &Value| {
+                line["EventsDropped"] == 1.0
+                    && line["Account"] == "333333333333"
+                    && line["Region"] == "us-east-1"
+            };
+            lines.iter().any(counted).then_some(())
         })
         .await;
 
-        // It moves to the other account: destroyed at its old place, with its role, and deployed at the new one.
+        // It moves to the other account: destroyed at its old place, with its role, and deployed at the new one. A
+        // parameter that changed in a target deploys the module there that refers to it.
+        store(&second, STORED, "changed in the target").await;
         let plan = stack
             .repository_input(project, &repository(stack, "second"), json!({"plan_only": true}))
             .await;
@@ -241,31 +325,61 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
             .deploy_repository(project, &repository(stack, "second"), json!({}))
             .await;
         assert_state(&moved, "SUCCEEDED");
-        assert_eq!(results(stack, &moved).await["apps/web"], "SUCCEEDED");
+        let ended = results(stack, &moved).await;
+        for (module, state) in [
+            ("apps/web", "SUCCEEDED"),
+            ("apps/data", "SUCCEEDED"),
+            ("apps/near", "UNCHANGED"),
+            ("apps/home", "UNCHANGED"),
+        ] {
+            assert_eq!(ended[module], state, "{module}");
+        }
+        assert_eq!(metadata("apps/data").await["Stored"], "changed in the target");
         assert_eq!(metadata("apps/web").await["Value"], "333333333333 us-east-1");
         assert_eq!(status("apps/web").await["target"], stored(TARGETS[1]));
         assert!(!has_role(stack, TARGETS[0], &own_role).await);
         assert!(has_role(stack, TARGETS[1], &own_role).await);
         stack.deployment_released(project).await;
 
-        // A target that no administrator prepared, and one whose account is not named, are reported while planning.
-        let unready = repository(stack, "second").replacing("deployment.yaml", "eu-west-1", "eu-west-2");
+        // Targets that no administrator prepared, one whose account is not named, and one that a module leaves and that is not
+        // ready any more: all are reported together, while planning.
+        let data = status("apps/data").await;
+        let mut elsewhere = data.clone();
+        elsewhere["target"]["region"] = json!("ap-south-1");
+        let name = format!("/sf/{project}/dev/apps-data/status");
+        store(stack.client(), &name, &elsewhere.to_string()).await;
+        let unready = repository(stack, "first")
+            .replacing("deployment.yaml", "eu-west-1", "eu-west-2")
+            .replacing(
+                "deployment.yaml",
+                "{\"region\":\"eu-central-1\"}",
+                "{\"region\":\"eu-west-3\"}",
+            )
+            .replacing(
+                "deployment.yaml",
+                "\"targetRegion\":\"eu-central-1\"",
+                "\"targetRegion\":\"eu-west-3\"",
+            )
+            .replacing("deployment.yaml", "333333333333", "555555555555");
         let refused = stack.deploy_repository(project, &unready, json!({})).await;
         assert_eq!(refused.error, "InvalidManifest", "{}", refused.cause);
-        assert!(
-            refused.cause.contains("222222222222/eu-west-2 is not ready")
-                && refused
-                    .cause
-                    .contains("seedflow bootstrap target --home 111122223333/us-east-1 --region eu-west-2"),
-            "{}",
-            refused.cause
-        );
+        let bootstrap = "seedflow bootstrap target --home 111122223333/us-east-1 --stack seedflow --region";
+        for said in [
+            "the target 222222222222/eu-west-2 is not ready",
+            &format!("{bootstrap} eu-west-2 --account 222222222222`"),
+            "the target 111122223333/eu-west-3 is not ready",
+            "one that the template parameter TargetAccounts names (111122223333, 222222222222, 333333333333), found \"555555555555\"",
+            "apps/data can't be destroyed: the target 333333333333/ap-south-1 is not ready",
+        ] {
+            assert!(refused.cause.contains(said), "{said}: {}", refused.cause);
+        }
+        store(stack.client(), &name, &data.to_string()).await;
         stack.deployment_released(project).await;
 
         let all = json!({"project": project, "deployment": "dev", "action": "destroy"});
         let destroyed = stack.finished(&stack.start_deployment(&all).await).await;
         assert_state(&destroyed, "DESTROYED");
-        for module in ["net/vpc", "apps/web", "apps/data", "apps/home"] {
+        for module in ["net/vpc", "apps/web", "apps/data", "apps/near", "apps/home"] {
             assert!(
                 stack.parameters(&id_of(project, module)).await.is_empty(),
                 "{module}"

@@ -27,7 +27,7 @@ use serde_json::Value;
 pub const TARGETS: [&str; 2] = ["222222222222/eu-west-1", "333333333333/us-east-1"];
 
 /// Shared with other suites that need no settings of their own. Manifests may take variables from Parameter Store,
-/// builds may have networks, and two other accounts are targets.
+/// builds may have networks, and two other accounts and another region of its own are targets.
 pub static STACK: Shared = Shared::new(|| StackOptions {
     parameters: [
         ("ReferencedParameters", "shared/*"),
@@ -38,6 +38,7 @@ pub static STACK: Shared = Shared::new(|| StackOptions {
     .into(),
     targets: TARGETS
         .iter()
+        .chain([&accounts::NEAR])
         .map(|target| target.parse().expect("a target"))
         .collect(),
     ..StackOptions::default()

@@ -1,5 +1,6 @@
-//! Drift: a stack that was changed by hand, found by the command that a person runs.
+//! Drift: a stack that was changed by hand, and what the drift phases of a module say, found by the command that a person runs.
 
+use seedflow_core::ids::ModuleId;
 use seedflow_core::pages::index::Index;
 use seedflow_e2e::command_line::{Ran, seedflow};
 use seedflow_e2e::{EventQueue, Module, TestStack, eventually, run, schema};
@@ -23,7 +24,11 @@ fn module(stack: &str) -> Module {
 }
 
 async fn drift(stack: &TestStack, arguments: &[&str]) -> Ran {
-    seedflow(stack, &[&["drift"], arguments, &["--project", PROJECT]].concat()).await
+    drift_in(stack, PROJECT, arguments).await
+}
+
+async fn drift_in(stack: &TestStack, project: &str, arguments: &[&str]) -> Ran {
+    seedflow(stack, &[&["drift"], arguments, &["--project", project]].concat()).await
 }
 
 async fn set_timeout(stack: &TestStack, seconds: &str) {
@@ -145,4 +150,98 @@ async fn pages(stack: &TestStack, id: &str, execution: &str, drifted: bool) {
         (entry.drifted().is_some() == drifted).then_some(())
     })
     .await;
+}
+
+const PHASES: &str = "drifting-phases";
+/// The parameter with the exit status of the command that looks.
+const ANSWER: &str = "/seedflow-examples/drifting-phases";
+
+/// What the drift phases run: it tries what the role of read-only builds must not do, and ends with the status of [`ANSWER`].
+const LOOK: &str = r#"
+refused() {
+  if out=$("$@" 2>&1); then echo "allowed: $*"; exit 7; fi
+  case "$out" in *AccessDenied*|*"not authorized"*) ;; *) echo "neither allowed nor refused: $*: $out"; exit 8 ;; esac
+}
+answer=$(aws ssm get-parameters --names /seedflow-examples/drifting-phases --query 'Parameters[0].Value' --output text)
+if [ "$answer" = 0 ]; then
+  [ -z "${SEEDFARMER_PARAMETER_KEY-}" ] || { echo "a secret is set"; exit 9; }
+  refused aws sqs create-queue --queue-name drift-writes
+  refused aws s3api put-object --bucket "$1" --key builds/of-another/source.zip --body look.sh
+  refused aws s3api list-objects-v2 --bucket "$1" --prefix builds/
+  refused aws s3api get-object --bucket "$1" --key "$2" /dev/null
+  refused aws secretsmanager get-secret-value --secret-id seedflow-examples/drifting-phases
+  refused aws sts assume-role --role-arn "$3" --role-session-name drift
+  refused aws codebuild start-build --project-name seedflow
+fi
+echo "~ size = $SEEDFARMER_PARAMETER_SIZE -> 31"
+exit "$answer"
+"#;
+
+/// A module without a stack, which looks for drift by itself.
+fn looking(stack: &TestStack, id: &ModuleId) -> Module {
+    let bucket = &stack.about().work_bucket;
+    let role = stack.output("BuildRoleArn").expect("the build role");
+    let look = format!("sh look.sh {bucket} {} {role}", id.record_key());
+    let deployspec = json!({
+        "deploy": {"phases": {"build": {"commands": ["true"]}}},
+        "drift": {"phases": {"install": {"commands": ["echo installed"]}, "build": {"commands": [look]}}},
+    });
+    Module::with_deployspec(&deployspec.to_string()).file("look.sh", LOOK)
+}
+
+#[test]
+fn drift_phases_say_whether_a_module_has_drifted() {
+    run(async {
+        let stack = STACK.get().await;
+        let id = stack.module_id(PHASES);
+        let name = format!("{}/{}/{}", id.deployment, id.group, id.module);
+        let secret = json!({"Name": "seedflow-examples/drifting-phases", "SecretString": "hunter2"});
+        stack
+            .call("secretsmanager", "secretsmanager.CreateSecret", secret)
+            .await;
+        let mut events = EventQueue::of_project(stack, PHASES).await;
+        let parameters = json!({"parameters": {
+            "size": 30, "key": {"secrets_manager": "seedflow-examples/drifting-phases"},
+        }});
+        let deployed = stack.deploy_with(&id, &looking(stack, &id), parameters).await;
+        assert_state(&deployed, "SUCCEEDED");
+        stack.released(&id).await;
+        let check = async |answer: &str| {
+            stack.put_parameter(ANSWER, answer).await;
+            drift_in(stack, PHASES, &[&name, "--now", "--detailed-exitcode"]).await
+        };
+
+        let good = check("0").await;
+        assert_eq!(good.code, Some(0), "{good:?}");
+        assert!(good.row(&name).contains("in sync just now"), "{good:?}");
+
+        let bad = check("2").await;
+        assert_eq!(bad.code, Some(3), "{bad:?}");
+        assert!(
+            bad.row(&name).ends_with("its drift phases report a difference"),
+            "{bad:?}"
+        );
+        assert!(bad.out.contains("~ size = 30 -> 31"), "{bad:?}");
+        let execution = deployed.execution.rsplit(':').next().unwrap_or_default();
+        eventually("a page with the output", || async {
+            let page = stack.object(&format!("reports/{id}/{execution}.html")).await?;
+            let page = String::from_utf8(page).ok()?;
+            page.contains("~ size = 30 -&gt; 31").then_some(())
+        })
+        .await;
+
+        let broken = check("1").await;
+        assert_eq!(broken.code, Some(0), "{broken:?}");
+        assert!(broken.row(&name).contains("not known"), "{broken:?}");
+        assert!(broken.out.contains("exit status 1"), "{broken:?}");
+
+        let ours = |event: &Value| event["detail-type"] == TYPE;
+        let found = events.count_of("events of drift phases", 3, ours).await;
+        let details: Vec<Value> = found.iter().map(|event| event["detail"].clone()).collect();
+        let faults = schema::faults("module-drift", &details).await;
+        assert!(faults.is_empty(), "{faults:#?}\n{details:#?}");
+        let states: Vec<&Value> = details.iter().map(|detail| &detail["phases"]).collect();
+        assert_eq!(states, ["IN_SYNC", "DRIFTED", "UNKNOWN"]);
+        assert!(!details[1].to_string().contains("size"), "{}", details[1]);
+    });
 }

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use seedflow_e2e::{Module, ModuleId, TestStack, eventually, run};
-use seedflow_local::client::deployment;
 use serde_json::{Value, json};
 
 use super::{STACK, assert_state};
 
 const SCRIPT: &str = concat!(include_str!("../attempt.sh"), include_str!("hostile.sh"));
 
-/// The script starts the `aws` command about sixty times.
+/// The script runs about sixty commands of `aws`.
 const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Another module, whose build runs until the test lets it end.
@@ -131,19 +130,16 @@ fn a_hostile_module_gets_nothing_and_changes_nothing() {
     run(async {
         let stack = STACK.get().await;
         let victim = Victim::deploy(stack).await;
-        let module = Module::running(
-            "build",
-            &[". ./hostile.sh", "seedfarmer metadata add -k Tag -v hostile"],
-        )
-        .file("hostile.sh", SCRIPT)
-        .file("known.sh", known(stack, &victim).await);
+        let run = format!("TOOLS='{}' && . ./hostile.sh", stack.bin().display());
+        let module = Module::running("build", &[&run, "seedfarmer metadata add -k Tag -v hostile"])
+            .file("hostile.sh", SCRIPT)
+            .file("known.sh", known(stack, &victim).await);
         let id = stack.module_id("hostile");
         let more = json!({"build": {"timeout_minutes": 480}});
         let execution = stack.start(&stack.input(&id, &module, more).await).await;
         let own = lock(stack, &id).await;
         stack.put_parameter("/hostile/own", &execution).await;
-        let hostile = deployment::follow(stack.client(), &execution, Some(PATIENCE), |_| {}).await;
-        let hostile = hostile.unwrap();
+        let hostile = stack.finished_within(&execution, PATIENCE).await;
         assert_state(&hostile, "SUCCEEDED");
 
         // Every call was refused.

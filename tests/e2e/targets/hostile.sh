@@ -37,6 +37,8 @@ done
 attempt "own project" aws codebuild start-build --project-name seedflow
 attempt "own builds" aws codebuild list-builds
 attempt "another build" aws codebuild batch-get-builds --ids "$CODEBUILD_BUILD_ID"
+attempt "logs of another build" aws logs get-log-events --log-group-name "$LOG_GROUP" --log-stream-name "$OTHER_STREAM"
+attempt "logs of all builds" aws logs filter-log-events --log-group-name "$LOG_GROUP"
 attempt "start an execution" aws stepfunctions start-execution --region us-east-1 --state-machine-arn "$MACHINE" --input '{}'
 attempt "answer for a build" aws stepfunctions send-task-success --region us-east-1 --task-token x --task-output '{}'
 attempt "invoke a function" aws lambda invoke --region us-east-1 --function-name "arn:aws:lambda:us-east-1:$HOME_ACCOUNT:function:seedflow-build-event" got

@@ -150,8 +150,19 @@ fn a_hostile_build_in_a_target_gets_nothing_of_home_or_of_another_target() {
             ("EVENT_SOURCE", EVENT_SOURCE),
             ("BUS", &bus),
         ];
+        // Another build there has printed something.
+        let talking = build(&target, &["echo \"$SAYS\""], &[("SAYS", SECRET)]).await;
+        let said = deployment::log_lines(&target, &talking, 1000).await.unwrap();
+        assert!(said.iter().any(|line| line == SECRET), "{said:#?}");
+        let of_its_log = |field: &str| talking["logs"][field].as_str().unwrap().to_owned();
+        let (log_group, other_stream) = (of_its_log("groupName"), of_its_log("streamName"));
+        let variables: Vec<(&str, &str)> = variables
+            .into_iter()
+            .chain([("LOG_GROUP", &*log_group), ("OTHER_STREAM", &*other_stream)])
+            .collect();
         let write = format!("cat > hostile.sh <<'END_OF_SCRIPT'\n{SCRIPT}END_OF_SCRIPT\n");
-        let ended = build(&target, &[&write, ". ./hostile.sh"], &variables).await;
+        let run = format!("TOOLS='{}' && . ./hostile.sh", stack.bin().display());
+        let ended = build(&target, &[&write, &run], &variables).await;
         let log = deployment::log_lines(&target, &ended, 1000).await.unwrap();
         assert_eq!(ended["buildStatus"], "SUCCEEDED", "{log:#?}");
 

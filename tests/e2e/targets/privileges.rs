@@ -27,13 +27,14 @@ const ROLES: &str = "roles";
 const PAGES: &str = "logs";
 /// The role that compares stacks with their templates.
 const DRIFT: &str = "drift";
+const READ_ONLY: &str = "read-only";
 /// The role with which CloudFormation deploys the stacks of modules.
 const STACKS: &str = "stacks";
 /// The role with which EventBridge hands over ends of builds.
 const FORWARDS: &str = "events";
 
 /// The roles that functions at home assume, each with these functions' roles.
-const TRUSTED: [(&str, &[&str]); 5] = [
+const TRUSTED: [(&str, &[&str]); 6] = [
     (
         READS,
         &["CheckMd5Role", "PlanDeploymentRole", "UpdateMetadataRole"],
@@ -50,6 +51,7 @@ const TRUSTED: [(&str, &[&str]); 5] = [
     (ROLES, &["ModuleStackRole"]),
     (PAGES, &["PublishReportRole"]),
     (DRIFT, &["DetectDriftRole"]),
+    (READ_ONLY, &["DetectDriftRole"]),
 ];
 
 const MODULE: &str = "seedflow-module-privileges";
@@ -101,7 +103,7 @@ fn parameters() -> Vec<Row> {
         json!({"Name": "/seedflow-targets/seedflow", "Value": "{}", "Type": "String", "Overwrite": true});
     let below = json!({"Path": "/seedflow-targets", "Recursive": true});
     vec![
-        get("/seedflow-targets/seedflow", &[READS]),
+        get("/seedflow-targets/seedflow", &[READS, READ_ONLY]),
         get("/seedflow-targets/other", NOBODY),
         get("/shared/x", &[READS]),
         get(PUBLIC, &[READS]),
@@ -121,6 +123,7 @@ fn parameters() -> Vec<Row> {
 
 fn builds() -> Vec<Row> {
     let (ours, named) = ("seedflow", "seedflow-privileges");
+    let read_only = "seedflow-read-only";
     let role = "arn:aws:iam::222222222222:role/x";
     let create = |name: &str| json!({"name": name, "serviceRole": role});
     let project = |name: &str| json!({"projectName": name});
@@ -154,6 +157,20 @@ fn builds() -> Vec<Row> {
             answer: Some("ResourceNotFoundException"),
             ..ask(CODEBUILD, "StopBuild", ours, &[BUILDS], never(ours))
         },
+        ask(
+            CODEBUILD,
+            "StartBuild",
+            read_only,
+            &[BUILDS, READ_ONLY],
+            project(read_only),
+        ),
+        ask(
+            CODEBUILD,
+            "BatchGetBuilds",
+            read_only,
+            &[BUILDS, READ_ONLY],
+            json!({"ids": [format!("{read_only}:never")]}),
+        ),
         ask(CODEBUILD, "ListBuilds", "", NOBODY, json!({})),
         ask(CODEBUILD, "UpdateProject", ours, NOBODY, json!({"name": ours})),
         ask(CODEBUILD, "DeleteProject", ours, NOBODY, json!({"name": ours})),
@@ -181,6 +198,16 @@ fn logs() -> Vec<Row> {
         Row {
             answer: Some("ResourceNotFoundException"),
             ..ask(LOGS, "GetLogEvents", ours, &[READS, PAGES], stream(ours))
+        },
+        Row {
+            answer: Some("ResourceNotFoundException"),
+            ..ask(
+                LOGS,
+                "GetLogEvents",
+                "of read-only builds",
+                &[READ_ONLY],
+                stream("/aws/codebuild/seedflow-read-only"),
+            )
         },
         ask(
             LOGS,
@@ -379,7 +406,7 @@ fn each_function_of_home_reaches_of_every_target_what_it_is_for() {
                     (
                         "write",
                         Call::write(key()),
-                        &["StartBuildRole", "UpdateMetadataRole"][..],
+                        &["DetectDriftRole", "StartBuildRole", "UpdateMetadataRole"][..],
                     ),
                     ("read", Call::read(key()), &["UpdateMetadataRole"]),
                     ("list", Call::list(&bucket), &["UpdateMetadataRole"]),

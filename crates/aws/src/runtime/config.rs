@@ -14,6 +14,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use seedflow_core::error::{Error, Result};
+use seedflow_core::module::codebuild::request::Defaults;
 use seedflow_core::module::definition::DefinedBuild;
 use seedflow_core::module::input::Limits;
 use seedflow_core::module::maximum::{ComputeType, Maxima};
@@ -143,6 +144,23 @@ pub fn limits() -> Result<Limits> {
         },
         stack_name_prefix: setting("STACK_NAME_PREFIX")?,
         ..names()?
+    })
+}
+
+/// The template's defaults for builds with a role.
+pub fn build_defaults(service_role: String) -> Result<Defaults> {
+    Ok(Defaults {
+        project: setting("CODEBUILD_PROJECT")?,
+        image: setting("BUILD_IMAGE")?,
+        compute_type: compute_type_setting("BUILD_COMPUTE_TYPE")?,
+        environment_type: setting("BUILD_ENVIRONMENT_TYPE")?,
+        privileged: flag_setting("BUILD_PRIVILEGED")?,
+        timeout_minutes: number_setting("BUILD_TIMEOUT_MINUTES")?,
+        queued_timeout_minutes: number_setting("BUILD_QUEUED_TIMEOUT_MINUTES")?,
+        log_group: setting("BUILD_LOG_GROUP")?,
+        work_bucket: setting("WORK_BUCKET")?,
+        permissions_boundary: optional_setting("PERMISSIONS_BOUNDARY_ARN"),
+        service_role,
     })
 }
 

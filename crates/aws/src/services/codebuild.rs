@@ -61,6 +61,11 @@ impl CodeBuild {
         }
     }
 
+    /// Starts a build that has the role of its project, which exists.
+    pub async fn start_in_project(&self, build: &BuildRequest) -> Result<BuildId> {
+        self.start_build(build, "").await.map_err(|e| e.error)
+    }
+
     async fn start_build(&self, build: &BuildRequest, role: &str) -> Result<BuildId, StartError> {
         let minutes = |minutes: u64| i32::try_from(minutes).unwrap_or(i32::MAX);
         let request = self
@@ -85,8 +90,8 @@ impl CodeBuild {
             .privileged_mode_override(build.privileged)
             .timeout_in_minutes_override(minutes(build.timeout_minutes))
             .queued_timeout_in_minutes_override(minutes(build.queued_timeout_minutes))
-            .service_role_override(&build.service_role)
-            .artifacts_override(artifacts(&build.artifact_bucket, &build.run)?)
+            .set_service_role_override(build.service_role.clone())
+            .artifacts_override(artifacts(build.artifact_bucket.as_deref(), &build.run)?)
             .logs_config_override(logs(&build.log_group)?);
         let answer = request.send().await.map_err(|e| StartError {
             project_is_missing: e.error_code() == Some("ResourceNotFoundException"),
@@ -121,10 +126,6 @@ impl CodeBuild {
             .buildspec(BY_HAND)
             .build()
             .map_err(unbuildable)?;
-        let none = ProjectArtifacts::builder()
-            .r#type(ArtifactsType::NoArtifacts)
-            .build()
-            .map_err(unbuildable)?;
         let request = self
             .client
             .create_project()
@@ -132,7 +133,7 @@ impl CodeBuild {
             .description("Builds of Seedflow");
         let request = request
             .source(source)
-            .artifacts(none)
+            .artifacts(no_artifacts()?)
             .environment(environment)
             .service_role(role)
             .set_vpc_config(build.network.as_ref().map(vpc_config))
@@ -272,7 +273,7 @@ fn start_failure(build: &BuildRequest, role: &str, error: &impl SdkFailure) -> E
         && error
             .error_message()
             .is_some_and(|message| message.contains("not authorized to perform: sts:AssumeRole"));
-    if not_yet && build.service_role != role {
+    if not_yet && build.service_role.as_deref().is_some_and(|own| own != role) {
         return Error::new(ErrorName::RoleNotReady, failed.message);
     }
     failed
@@ -309,7 +310,10 @@ fn variable(variable: &Variable) -> Result<EnvironmentVariable> {
 /// The build's folder in the work bucket. The name "/" puts the files into the folder itself (API reference,
 /// `ProjectArtifacts`, `name`). The bucket encrypts them like everything else; CodeBuild would use a key of KMS, for which
 /// the build role and ours would need permissions (`encryptionDisabled`).
-fn artifacts(bucket: &str, run: &BuildFolder) -> Result<ProjectArtifacts> {
+fn artifacts(bucket: Option<&str>, run: &BuildFolder) -> Result<ProjectArtifacts> {
+    let Some(bucket) = bucket else {
+        return no_artifacts();
+    };
     ProjectArtifacts::builder()
         .r#type(ArtifactsType::S3)
         .location(bucket)
@@ -318,6 +322,13 @@ fn artifacts(bucket: &str, run: &BuildFolder) -> Result<ProjectArtifacts> {
         .name("/")
         .packaging(ArtifactPackaging::None)
         .encryption_disabled(true)
+        .build()
+        .map_err(unbuildable)
+}
+
+fn no_artifacts() -> Result<ProjectArtifacts> {
+    ProjectArtifacts::builder()
+        .r#type(ArtifactsType::NoArtifacts)
         .build()
         .map_err(unbuildable)
 }

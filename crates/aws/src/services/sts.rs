@@ -13,7 +13,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sts::Client;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::AwsEnvironment;
-use seedflow_core::module::target_settings::not_ready;
+use seedflow_core::module::target_settings::{Home, not_ready};
 use seedflow_core::target::{Target, TargetRole, external_id};
 
 use crate::runtime::config;
@@ -127,6 +127,10 @@ impl Targets {
         let arn = format!("arn:{}:iam::{}:role/{role}", home.partition, target.account());
         let id = external_id(&home.account, &home.region, &self.stack);
         let assumed = assume(&self.config, &arn, Some(id)).await;
+        let home = Home {
+            environment: home,
+            stack: &self.stack,
+        };
         assumed.map_err(|error| refused(target, home, error))
     }
 }
@@ -172,7 +176,7 @@ pub async fn assuming(config: &SdkConfig, role_arns: &[String], region: &str) ->
 }
 
 /// STS answers alike for a role that doesn't exist and for one that doesn't trust the caller.
-fn refused(target: &Target, home: &AwsEnvironment, error: Error) -> Error {
+fn refused(target: &Target, home: Home<'_>, error: Error) -> Error {
     match error.name {
         ErrorName::AccessDenied | ErrorName::Refused => not_ready(target, home, &error.message),
         _ => error,
@@ -213,10 +217,15 @@ mod tests {
     fn a_target_that_refuses_is_not_ready_and_a_failure_of_sts_is_not_about_the_target() {
         let target: Target = "222222222222/eu-west-1".parse().unwrap();
         let home = AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
-        let of = |name| refused(&target, &home, Error::new(name, "STS AssumeRole: why"));
+        let home = Home {
+            environment: &home,
+            stack: "seedflow-team",
+        };
+        let of = |name| refused(&target, home, Error::new(name, "STS AssumeRole: why"));
         let error = of(ErrorName::AccessDenied);
         assert_eq!(error.name, ErrorName::Refused);
-        assert!(error.message.contains("seedflow bootstrap target"), "{error}");
+        let command = "seedflow bootstrap target --home 111111111111/us-east-1 --stack seedflow-team";
+        assert!(error.message.contains(command), "{error}");
         assert_eq!(of(ErrorName::Throttled).message, "STS AssumeRole: why");
     }
 }

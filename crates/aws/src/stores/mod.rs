@@ -14,5 +14,13 @@ pub mod module_store;
 pub mod plans;
 #[cfg(feature = "s3")]
 pub mod policies;
+#[cfg(all(
+    feature = "codebuild",
+    feature = "cloudwatchlogs",
+    feature = "s3",
+    feature = "ssm",
+    feature = "sts"
+))]
+pub mod read_only_builds;
 #[cfg(feature = "s3")]
 pub mod spilled_values;

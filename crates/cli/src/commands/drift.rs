@@ -19,7 +19,7 @@ use crate::exit;
 use crate::records::drift::DriftRecords;
 use crate::records::project::{self, ProjectState};
 use crate::records::target::Target;
-use crate::view::drift::{Row, details, table};
+use crate::view::drift::{Row, details, phases, table};
 
 /// The pause between two looks at the execution.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -88,9 +88,13 @@ impl Drift {
         table(&rows, Timestamp::now()).show(ui);
         if let [record] = records.as_slice()
             && self.target.as_ref().is_some_and(|target| target.group.is_some())
-            && is_drifted(Some(*record))
         {
-            details(record).show(ui);
+            if record.stacks.iter().any(|stack| !stack.resources.is_empty()) {
+                details(record).show(ui);
+            }
+            for line in phases(record) {
+                ui.say(line);
+            }
         }
         if let Some(left_out) = left_out(found, execution) {
             ui.say(left_out);

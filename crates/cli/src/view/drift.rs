@@ -65,6 +65,16 @@ pub fn details(record: &DriftRecord) -> Table {
     table
 }
 
+/// What the drift phases of a module printed, if somebody has to look at it.
+#[must_use]
+pub fn phases(record: &DriftRecord) -> Vec<String> {
+    let found = record.phases.as_ref().filter(|found| !found.output.is_empty());
+    let Some(found) = found else { return Vec::new() };
+    let title = format!("Its drift phases ({}) printed:", found.state.word());
+    let lines = found.output.iter().map(|line| format!("  {line}"));
+    std::iter::once(title).chain(lines).collect()
+}
+
 fn add(table: &mut Table, stack: &StackDrift, resource: &ResourceDrift) {
     let name = format!("{} ({})", resource.logical_id, resource.resource_type);
     if resource.properties.is_empty() {

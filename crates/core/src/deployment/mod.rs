@@ -30,3 +30,4 @@ pub mod rollback;
 pub mod selection;
 pub mod state;
 pub mod status;
+pub mod targets;

@@ -12,6 +12,7 @@ use crate::deployment::manifest::{Diagnostic, LoadContext};
 use crate::deployment::remote_source::{FetchedSource, RemoteSource, SourcePath};
 use crate::deployment::repository_zip::Repository;
 use crate::deployment::selection::Forced;
+use crate::deployment::targets::TargetsAsked;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
 use crate::ids::ModuleId;
@@ -48,6 +49,8 @@ pub struct LoadedRepository<R> {
     pub warnings: Vec<String>,
     /// The accounts and regions that its manifest maps besides home, whether modules go there or not.
     pub mapped: BTreeSet<Target>,
+    /// What its manifest says of its targets that only planning can judge.
+    pub targets: TargetsAsked,
     groups: Vec<manifest::Group>,
     /// The files of each module, in the order of the groups' modules.
     files: Vec<(Content, Files)>,
@@ -162,6 +165,7 @@ fn load<R: ReadBytes + Seek>(
         fetched,
         warnings: warnings.map(ToString::to_string).collect(),
         mapped: described.mapped,
+        targets: described.targets,
         groups: described.groups,
         files,
         archives,

@@ -1,14 +1,17 @@
 //! A check of one module, as far as it got: what travels between two steps of the state machine.
 //!
 //! The stacks of a module are the one whose outputs are recorded, that of its own role, and those nested in them
-//! (decision 65). Each is looked at until CloudFormation has compared it. A step that runs again starts nothing twice that
+//! (decision 65). Its deployspec may have phases that look for drift (decision 67). Each stack is looked at until CloudFormation
+//! has compared it, and the build of the phases until it has ended. A step that runs again starts nothing twice that
 //! matters: a detection that runs already is waited for.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::phases::PhasesCheck;
 use crate::error::Error;
-use crate::ids::{ExecutionArn, ModuleId};
+use crate::ids::{BuildFolder, ExecutionArn, ModuleId};
+use crate::module::codebuild::read_only::Section;
 use crate::module::deployed_record::DeployedModule;
 use crate::target::Target;
 
@@ -41,6 +44,9 @@ pub struct Begun {
     /// Whether it has more than are checked.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub too_many: bool,
+    /// The check by its drift phases; `None` if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phases: Option<PhasesCheck>,
 }
 
 /// The check of one stack.
@@ -73,6 +79,8 @@ pub enum Progress {
         /// Why some resources could not be compared.
         why: Option<String>,
     },
+    /// There is no such stack.
+    Missing,
     /// It can't be checked.
     Unchecked {
         /// Why.
@@ -106,9 +114,10 @@ pub enum Detection {
 }
 
 impl Begun {
-    /// The check of a module as it is deployed now.
+    /// The check of a module as it is deployed now; `run` is a new folder for a build.
     #[must_use]
-    pub fn of(deployed: &DeployedModule) -> Self {
+    pub fn of(deployed: &DeployedModule, run: BuildFolder) -> Self {
+        let phases = Section::Drift.phases(&deployed.deployspec);
         let own = [deployed.options.stack_name.as_str()].into_iter();
         let role = deployed.module_stack.as_ref();
         let mut begun = Self {
@@ -116,6 +125,7 @@ impl Begun {
             target: deployed.options.target.clone(),
             stacks: Vec::new(),
             too_many: false,
+            phases: phases.map(|_| PhasesCheck::new(run)),
         };
         begun.add(own.chain(role.map(|stack| stack.names.stack.as_str())));
         begun
@@ -147,7 +157,37 @@ impl Begun {
     /// Whether there is nothing to wait for.
     #[must_use]
     pub fn is_settled(&self) -> bool {
+        let phases = self.phases.as_ref();
         self.stacks.iter().all(|stack| stack.progress.is_settled())
+            && phases.is_none_or(|phases| phases.found().is_some())
+    }
+
+    /// The stacks that say something about the module. One with drift phases need not have a stack.
+    pub fn reported(&self) -> impl Iterator<Item = &StackCheck> {
+        let is_optional = self.phases.is_some();
+        let left_out = move |check: &&StackCheck| is_optional && check.progress == Progress::Missing;
+        self.stacks.iter().filter(move |check| !left_out(check))
+    }
+
+    /// Whether its drift phases wait for their build.
+    #[must_use]
+    pub fn needs_a_build(&self) -> bool {
+        matches!(self.phases, Some(PhasesCheck::Pending { .. }))
+    }
+
+    /// Whether its drift phases run.
+    #[must_use]
+    pub fn runs_a_build(&self) -> bool {
+        self.phases.as_ref().is_some_and(PhasesCheck::runs)
+    }
+
+    /// Ends the checks of all stacks, because they can't be reached.
+    pub fn refuse_stacks(&mut self, error: &Error) {
+        for check in &mut self.stacks {
+            check.progress = Progress::Unchecked {
+                why: error.message.clone(),
+            };
+        }
     }
 
     /// Ends the checks that still wait, because the time for them is over.
@@ -155,13 +195,14 @@ impl Begun {
         if now.duration_since(began_at) < PATIENCE {
             return;
         }
+        self.phases.iter_mut().for_each(PhasesCheck::give_up);
         for stack in self.stacks.iter_mut() {
             let why = match &stack.progress {
                 Progress::Pending { why: Some(why) } => why.clone(),
                 Progress::Pending { why: None } | Progress::Running { .. } => {
                     "CloudFormation had not compared it after 30 minutes".to_owned()
                 }
-                Progress::Compared { .. } | Progress::Unchecked { .. } => continue,
+                Progress::Compared { .. } | Progress::Missing | Progress::Unchecked { .. } => continue,
             };
             stack.progress = Progress::Unchecked { why };
         }
@@ -170,7 +211,10 @@ impl Begun {
 
 impl Progress {
     const fn is_settled(&self) -> bool {
-        matches!(self, Self::Compared { .. } | Self::Unchecked { .. })
+        matches!(
+            self,
+            Self::Compared { .. } | Self::Missing | Self::Unchecked { .. }
+        )
     }
 
     /// The progress after CloudFormation was asked to start.
@@ -179,9 +223,7 @@ impl Progress {
         match answer {
             Started::Detection(detection) => Self::Running { detection },
             Started::Busy(why) => Self::Pending { why: Some(why) },
-            Started::Missing => Self::Unchecked {
-                why: "a stack of this name does not exist".to_owned(),
-            },
+            Started::Missing => Self::Missing,
         }
     }
 
@@ -223,8 +265,13 @@ pub(super) mod tests {
     use super::*;
     use crate::error::ErrorName;
     use crate::module::codebuild::request::tests::plan;
+    use crate::module::deployspec::Phases;
     use crate::module::role::{ModuleStack, RoleAndStackName};
     use serde_json::json;
+
+    pub(in crate::drift) fn folder() -> BuildFolder {
+        BuildFolder::from_random([1; 16])
+    }
 
     pub(in crate::drift) fn deployed(execution: &str) -> DeployedModule {
         let plan = plan(json!({"stack_name": "my-project-net"}), true);
@@ -243,7 +290,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_stacks_of_a_module_are_its_own_that_of_its_role_and_the_nested_ones() {
-        let mut begun = Begun::of(&deployed("e1"));
+        let mut begun = Begun::of(&deployed("e1"), folder());
         let nested = "arn:aws:cloudformation:r:1:stack/my-project-net-Data-1/0";
         begun.add([nested, nested]);
         let names: Vec<&str> = begun.stacks.iter().map(|stack| stack.stack.as_str()).collect();
@@ -254,15 +301,46 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_module_with_drift_phases_need_not_have_a_stack() {
+        let mut module = deployed("e1");
+        let reported = |module: &DeployedModule| {
+            let mut begun = Begun::of(module, folder());
+            begun.stacks[0].progress = Progress::started(Started::Missing);
+            let stacks: Vec<String> = begun.reported().map(|check| check.stack.clone()).collect();
+            (stacks.len(), begun.phases.is_some())
+        };
+        assert_eq!(reported(&module), (2, false));
+        module.deployspec.drift = Some(Phases::default());
+        assert_eq!(reported(&module), (2, false));
+        module.deployspec.drift = Some(Phases {
+            build: vec!["look".to_owned()],
+            ..Phases::default()
+        });
+        assert_eq!(reported(&module), (1, true));
+    }
+
+    #[test]
+    fn a_module_is_settled_when_its_stacks_and_its_phases_are() {
+        let mut begun = Begun::of(&deployed("e1"), folder());
+        begun.phases = Some(PhasesCheck::new(folder()));
+        begun.refuse_stacks(&Error::new(ErrorName::Refused, "no target"));
+        assert!(!begun.is_settled());
+        begun.give_up(Timestamp::UNIX_EPOCH, Timestamp::from_second(1799).unwrap());
+        assert!(!begun.is_settled());
+        begun.give_up(Timestamp::UNIX_EPOCH, Timestamp::from_second(1800).unwrap());
+        assert!(begun.is_settled());
+    }
+
+    #[test]
     fn what_another_execution_deployed_since_is_not_what_was_checked() {
-        let begun = Begun::of(&deployed("e1"));
+        let begun = Begun::of(&deployed("e1"), folder());
         assert!(begun.is_of(Some(&deployed("e1"))));
         assert!(!begun.is_of(Some(&deployed("e2"))) && !begun.is_of(None));
     }
 
     #[test]
     fn a_stack_is_waited_for_until_it_was_compared_and_half_an_hour_at_most() {
-        let mut begun = Begun::of(&deployed("e1"));
+        let mut begun = Begun::of(&deployed("e1"), folder());
         let busy = Progress::started(Started::Busy("it is in UPDATE_IN_PROGRESS".to_owned()));
         let running = Progress::started(Started::Detection("d".to_owned())).looked(Detection::Running);
         let throttled = running

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{Begun, Progress, StackCheck};
 use super::difference::{MAX_RESOURCES, ResourceDrift, is_zero};
+use super::phases::{self, PhasesCheck, PhasesDrift};
+pub use super::state::DriftState;
 use crate::error::excerpt;
 use crate::ids::{ExecutionArn, ModuleId};
 use crate::target::Target;
@@ -18,40 +20,6 @@ pub const MAX_BYTES: u64 = 1024 * 1024;
 const MAX_REASON: usize = 600;
 /// What lets CloudFormation read the resources that it compares.
 const ADVICE: &str = "the template parameter DriftManagedPolicyArns has the policies that let it read resources (docs/drift.md)";
-
-/// Whether a module or a stack has drifted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum DriftState {
-    /// What can be compared is as it was deployed.
-    InSync,
-    /// Resources were changed or deleted.
-    Drifted,
-    /// Not all could be compared, and nothing of the rest differs.
-    Unknown,
-}
-
-impl DriftState {
-    /// The state as it is stored.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InSync => "IN_SYNC",
-            Self::Drifted => "DRIFTED",
-            Self::Unknown => "UNKNOWN",
-        }
-    }
-
-    /// The state for people.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::InSync => "in sync",
-            Self::Drifted => "drifted",
-            Self::Unknown => "not known",
-        }
-    }
-}
 
 /// The result of the last check of a module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +42,9 @@ pub struct DriftRecord {
     pub target: Option<Target>,
     /// Its stacks.
     pub stacks: Vec<StackDrift>,
+    /// What its drift phases say; `None` if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phases: Option<PhasesDrift>,
     /// What was known before this check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Known>,
@@ -88,7 +59,7 @@ pub struct Known {
     pub since: Timestamp,
     /// The execution whose deployment was checked.
     pub deployed_by: ExecutionArn,
-    /// The resources that were last found to differ, as `{stack}/{logical id}`.
+    /// The resources that were last found to differ, as `{stack}/{logical id}`, and `drift phases` if those said so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drifted: Vec<String>,
 }
@@ -163,6 +134,10 @@ fn judged(progress: &Progress, differs: bool) -> (DriftState, Option<String>) {
                 Some(format!("CloudFormation says {} and no more", excerpt(other, 40))),
             ),
         },
+        Progress::Missing => (
+            DriftState::Unknown,
+            Some("a stack of this name does not exist".to_owned()),
+        ),
         Progress::Unchecked { why } => (DriftState::Unknown, Some(why.clone())),
         Progress::Pending { .. } | Progress::Running { .. } => {
             (DriftState::Unknown, Some("it was not compared".to_owned()))
@@ -190,7 +165,8 @@ impl DriftRecord {
         execution: &ExecutionArn,
         now: Timestamp,
     ) -> Self {
-        let state = state_of(&stacks, begun.too_many);
+        let phases = begun.phases.as_ref().and_then(PhasesCheck::found).cloned();
+        let state = state_of(&stacks, phases.as_ref(), begun.too_many);
         // A repeated call finds the record that the first one wrote, and judges by what was known before both.
         let before = previous.and_then(|previous| match previous.execution == *execution {
             true => previous.before,
@@ -202,6 +178,12 @@ impl DriftRecord {
                 .iter()
                 .flat_map(StackDrift::drifted)
                 .take(MAX_RESOURCES)
+                .chain(
+                    phases
+                        .as_ref()
+                        .filter(|found| found.state == DriftState::Drifted)
+                        .map(|_| phases::NAME.to_owned()),
+                )
                 .collect(),
         };
         let since = before.as_ref().filter(|before| before.state == state);
@@ -213,11 +195,12 @@ impl DriftRecord {
                 deployed_by: begun.deployed_by.clone(),
                 drifted,
             },
-            reason: reason_of(&stacks, begun.too_many),
+            reason: reason_of(&stacks, phases.as_ref(), begun.too_many),
             checked_at: now,
             execution: execution.clone(),
             target: begun.target.clone(),
             stacks: bounded(stacks),
+            phases,
             before,
         }
     }
@@ -245,17 +228,26 @@ impl DriftRecord {
         }
     }
 
+    /// Whether the drift phases say that the module has drifted.
+    #[must_use]
+    pub fn phases_differ(&self) -> bool {
+        let phases = self.phases.as_ref();
+        phases.is_some_and(|found| found.state == DriftState::Drifted)
+    }
+
     /// Whether the record is about what is deployed: a deployment since then may have changed everything.
     #[must_use]
     pub fn is_current(&self, deployed_at: Option<Timestamp>) -> bool {
         deployed_at.is_some_and(|deployed_at| deployed_at <= self.checked_at)
     }
 
-    /// What differs, in one line: `Queue: VisibilityTimeout; Topic deleted`.
+    /// What differs, in one line: `Queue: VisibilityTimeout; Topic deleted`. Output of phases is not in it: it may have values.
     #[must_use]
     pub fn line(&self) -> String {
         let resources = self.stacks.iter().flat_map(|stack| &stack.resources);
-        let texts: Vec<String> = resources.clone().take(MAX_IN_LINE).map(text).collect();
+        let by_phases = self.phases_differ().then(|| BY_PHASES.to_owned());
+        let texts = resources.clone().take(MAX_IN_LINE).map(text);
+        let texts: Vec<String> = by_phases.into_iter().chain(texts).collect();
         let left_out = resources.count().saturating_sub(MAX_IN_LINE)
             + self.stacks.iter().map(|stack| stack.left_out).sum::<usize>();
         match (texts.is_empty(), left_out) {
@@ -266,6 +258,8 @@ impl DriftRecord {
     }
 }
 
+/// What a line says of drift that the phases found.
+const BY_PHASES: &str = "its drift phases report a difference";
 /// How many resources a line names.
 const MAX_IN_LINE: usize = 3;
 const MAX_PATHS_IN_LINE: usize = 3;
@@ -285,22 +279,26 @@ fn text(resource: &ResourceDrift) -> String {
     format!("{}: {}{more}", resource.logical_id, paths.join(", "))
 }
 
-/// A module has drifted if one of its stacks has, and is in sync only if all are.
-fn state_of(stacks: &[StackDrift], too_many: bool) -> DriftState {
-    let any = |state: DriftState| stacks.iter().any(|stack| stack.state == state);
+/// A module has drifted if one of its stacks has or its phases say so, and is in sync only if all are.
+fn state_of(stacks: &[StackDrift], phases: Option<&PhasesDrift>, too_many: bool) -> DriftState {
+    let states = stacks.iter().map(|stack| stack.state);
+    let states: Vec<DriftState> = states.chain(phases.map(|found| found.state)).collect();
+    let any = |state: DriftState| states.contains(&state);
     match () {
         () if any(DriftState::Drifted) => DriftState::Drifted,
-        () if too_many || stacks.is_empty() || any(DriftState::Unknown) => DriftState::Unknown,
+        () if too_many || states.is_empty() || any(DriftState::Unknown) => DriftState::Unknown,
         () => DriftState::InSync,
     }
 }
 
-fn reason_of(stacks: &[StackDrift], too_many: bool) -> Option<String> {
+fn reason_of(stacks: &[StackDrift], phases: Option<&PhasesDrift>, too_many: bool) -> Option<String> {
     let reasons = stacks
         .iter()
         .filter_map(|stack| Some(format!("{}: {}", stack.stack, stack.reason.as_ref()?)));
     let many = too_many.then(|| "it has more stacks than are checked".to_owned());
-    let reasons: Vec<String> = reasons.chain(many).collect();
+    let of_phases = phases.and_then(|found| found.reason.as_ref());
+    let of_phases = of_phases.map(|reason| format!("{}: {reason}", phases::NAME));
+    let reasons: Vec<String> = reasons.chain(many).chain(of_phases).collect();
     (!reasons.is_empty()).then(|| excerpt(&reasons.join(". "), MAX_REASON))
 }
 
@@ -320,9 +318,10 @@ fn bounded(stacks: Vec<StackDrift>) -> Vec<StackDrift> {
 #[cfg(test)]
 pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::check::tests::deployed;
+    use super::super::check::tests::{deployed, folder};
     use super::super::difference::tests::{property, resource};
     use super::*;
+    use crate::module::codebuild::read_only::Ending;
 
     fn compared(stack: &str, state: &str, why: Option<&str>) -> StackCheck {
         StackCheck {
@@ -356,7 +355,7 @@ pub(crate) mod tests {
         };
         let stack = StackDrift::of(&compared("p-d-g-m", state, None), resources.collect());
         let module = ModuleId::parse("p", "d", "g", "m").unwrap();
-        let begun = Begun::of(&deployed("e1"));
+        let begun = Begun::of(&deployed("e1"), folder());
         DriftRecord::new(
             (&module, &begun),
             vec![stack],
@@ -400,7 +399,7 @@ pub(crate) mod tests {
     fn a_check_that_was_not_possible_forgets_nothing() {
         let drifted = record("c1", &["Queue"], None);
         let module = drifted.module.clone();
-        let begun = Begun::of(&deployed("e1"));
+        let begun = Begun::of(&deployed("e1"), folder());
         let denied = compared(
             "p-d-g-m",
             "UNKNOWN",
@@ -431,19 +430,82 @@ pub(crate) mod tests {
         let none = stack(&compared("b", "NOT_CHECKED", None));
         let missing = stack(&StackCheck {
             stack: "c".to_owned(),
-            progress: Progress::Unchecked {
-                why: "a stack of this name does not exist".to_owned(),
-            },
+            progress: Progress::Missing,
         });
         let bad = stack(&compared("d", "DRIFTED", None));
-        assert_eq!(state_of(std::slice::from_ref(&good), false), DriftState::InSync);
-        assert_eq!(state_of(std::slice::from_ref(&good), true), DriftState::Unknown);
-        assert_eq!(state_of(&[good.clone(), none], false), DriftState::Unknown);
-        assert_eq!(state_of(&[missing.clone(), bad], false), DriftState::Drifted);
-        assert_eq!(state_of(&[good, missing.clone()], false), DriftState::Unknown);
         assert_eq!(
-            reason_of(&[missing], false).unwrap(),
+            state_of(std::slice::from_ref(&good), None, false),
+            DriftState::InSync
+        );
+        assert_eq!(
+            state_of(std::slice::from_ref(&good), None, true),
+            DriftState::Unknown
+        );
+        assert_eq!(state_of(&[good.clone(), none], None, false), DriftState::Unknown);
+        assert_eq!(
+            state_of(&[missing.clone(), bad], None, false),
+            DriftState::Drifted
+        );
+        assert_eq!(
+            state_of(&[good, missing.clone()], None, false),
+            DriftState::Unknown
+        );
+        assert_eq!(
+            reason_of(&[missing], None, false).unwrap(),
             "c: a stack of this name does not exist"
+        );
+    }
+
+    /// The record of a check of a module without a stack, by its drift phases.
+    fn by_phases(by: &str, ending: &Ending, previous: Option<&DriftRecord>) -> DriftRecord {
+        let module = ModuleId::parse("p", "d", "g", "m").unwrap();
+        let mut begun = Begun::of(&deployed("e1"), folder());
+        let output = vec!["~ size = 30 -> 31".to_owned()];
+        begun.phases = Some(PhasesCheck::Done {
+            found: PhasesDrift::of(ending, output, None),
+        });
+        DriftRecord::new(
+            (&module, &begun),
+            Vec::new(),
+            previous.cloned(),
+            &execution(by),
+            at(100),
+        )
+    }
+
+    #[test]
+    fn the_phases_of_a_module_without_a_stack_decide() {
+        let good = by_phases("c1", &Ending::Succeeded, None);
+        assert_eq!((good.known.state, good.line().as_str()), (DriftState::InSync, ""));
+        let drifted = by_phases("c2", &Ending::Differs, Some(&good));
+        assert_eq!(drifted.known.state, DriftState::Drifted);
+        assert_eq!(drifted.known.drifted, [phases::NAME]);
+        assert_eq!(drifted.line(), "its drift phases report a difference");
+        assert!(drifted.is_changed() && drifted.news().newly_drifted);
+        let still = by_phases("c3", &Ending::Differs, Some(&drifted));
+        assert!(!still.is_changed() && !still.news().newly_drifted);
+        let failed = Ending::Failed {
+            why: "build failed".to_owned(),
+        };
+        let unknown = by_phases("c4", &failed, Some(&still));
+        assert_eq!(unknown.known.state, DriftState::Unknown);
+        assert_eq!(unknown.reason.as_deref(), Some("drift phases: build failed"));
+        let back = by_phases("c5", &Ending::Succeeded, Some(&unknown));
+        assert!(back.news().recovered);
+        let text = serde_json::to_string(&drifted).unwrap();
+        assert_eq!(serde_json::from_str::<DriftRecord>(&text).unwrap(), drifted);
+    }
+
+    #[test]
+    fn a_stack_and_phases_are_both_asked() {
+        let good = StackDrift::of(&compared("a", "IN_SYNC", None), Vec::new());
+        let of = |ending: &Ending| PhasesDrift::of(ending, Vec::new(), None);
+        let state = |ending: &Ending| state_of(std::slice::from_ref(&good), Some(&of(ending)), false);
+        assert_eq!(state(&Ending::Succeeded), DriftState::InSync);
+        assert_eq!(state(&Ending::Differs), DriftState::Drifted);
+        assert_eq!(
+            state(&Ending::Failed { why: "x".to_owned() }),
+            DriftState::Unknown
         );
     }
 

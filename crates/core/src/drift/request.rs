@@ -28,6 +28,15 @@ pub struct Batch {
     pub checks: Vec<ModuleCheck>,
 }
 
+impl Batch {
+    /// How many builds of drift phases run.
+    #[must_use]
+    pub fn builds(&self) -> usize {
+        let begun = self.checks.iter().filter_map(|check| check.begun.as_ref());
+        begun.filter(|begun| begun.runs_a_build()).count()
+    }
+}
+
 /// A part of the modules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listed {

@@ -46,10 +46,13 @@ pub struct ModuleDrift {
     pub at: Timestamp,
     /// The resources that differ, as far as there is room.
     pub resources: Vec<DriftedResource>,
+    /// What its drift phases say; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phases: Option<DriftState>,
     /// Why not all could be compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Where the record is, which has the properties and their values.
+    /// Where the record is, which has the properties and their values, and the output of the drift phases.
     pub record: ReportAt,
     /// What a chat channel gets, if this is sent to people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,6 +104,7 @@ impl ModuleDrift {
             target: record.target.clone(),
             at: record.checked_at,
             resources: resources.take(MAX_RESOURCES).collect(),
+            phases: record.phases.as_ref().map(|found| found.state),
             reason: record.reason.clone(),
             record: ReportAt {
                 bucket: work_bucket.to_owned(),
@@ -126,7 +130,7 @@ impl Event for ModuleDrift {
 
 fn what(state: DriftState) -> &'static str {
     match state {
-        DriftState::InSync => "is in sync with its stacks' templates",
+        DriftState::InSync => "is in sync with what was deployed",
         DriftState::Drifted => "has drifted",
         DriftState::Unknown => "could not be checked for drift",
     }
@@ -226,7 +230,7 @@ mod tests {
         assert!(back.recovered && back.chat.is_some());
         assert_eq!(
             back.message,
-            "d/g/m in project p is in sync with its stacks' templates again"
+            "d/g/m in project p is in sync with what was deployed again"
         );
         assert_eq!(back.previous_state, Some(DriftState::Drifted));
     }

@@ -22,6 +22,7 @@ use crate::module::plan::Plan;
 use crate::module::role::ModuleStack;
 use crate::module::source::Source;
 use crate::module::stored_parameters::ModuleParameters;
+use crate::module::target_settings::TargetSettings;
 
 /// The maximum size of a record: it contains as much as a plan.
 pub const MAX_BYTES: u64 = 1024 * 1024;
@@ -145,6 +146,37 @@ impl DeployedModule {
             module_stack: module_stack.or(self.module_stack),
             ..self
         }
+    }
+
+    /// The plan for a read-only build of the recorded module, in a target with these settings.
+    ///
+    /// # Errors
+    /// If the bundle was not kept.
+    pub fn into_check(self, target_settings: Option<TargetSettings>) -> Result<Plan> {
+        let source = self.bundle.ok_or_else(|| {
+            Error::new(
+                ErrorName::SourceNotFound,
+                "found no bundle, because the module was deployed with \"bundle\": false; deploy it once more with \"bundle\": true",
+            )
+        })?;
+        Ok(Plan {
+            action: Action::Deploy,
+            previous_status: None,
+            previous_metadata: None,
+            module: self.module,
+            source,
+            source_bytes: self.bundle_bytes,
+            commit_info: self.commit_info,
+            options: self.options,
+            network: None,
+            target_settings,
+            deployspec: self.deployspec,
+            fingerprint: self.fingerprint,
+            renews: false,
+            keeps: false,
+            module_stack: None,
+            former_names: self.former_names,
+        })
     }
 
     /// The plan that destroys the recorded module.

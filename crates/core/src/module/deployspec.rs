@@ -39,6 +39,12 @@ pub struct Deployspec {
     /// The commands that destroy; only a destruction needs them.
     #[serde(default)]
     pub destroy: Option<Phases>,
+    /// The commands that find drift, in a read-only build (decision 67).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Phases>,
+    /// The commands that show what a deployment would change, in a read-only build.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Phases>,
     /// The compute type that the module requests.
     pub build_type: Option<ComputeType>,
     /// Whether variables begin with `SEEDFARMER_` instead of the project's name.
@@ -78,7 +84,9 @@ impl Deployspec {
         let mut problems = Vec::new();
         let spec = Self {
             deploy: deploy_phases(&root, &mut problems),
-            destroy: destroy_phases(&root, &mut problems),
+            destroy: optional_phases(&root, "destroy", &mut problems),
+            drift: optional_phases(&root, "drift", &mut problems),
+            preview: optional_phases(&root, "preview", &mut problems),
             build_type: build_type(&root, maxima).unwrap_or_else(|problem| {
                 problems.push(problem);
                 None
@@ -139,8 +147,17 @@ pub struct UnknownField {
     pub siblings: &'static [&'static str],
 }
 
-/// The fields of the file, and those of `deploy` and `destroy`.
-const FIELDS: [&str; 4] = ["deploy", "destroy", "build_type", "publishGenericEnvVariables"];
+/// The sections with commands.
+const SECTIONS: [&str; 4] = ["deploy", "destroy", "drift", "preview"];
+/// The fields of the file.
+const FIELDS: [&str; 6] = [
+    "deploy",
+    "destroy",
+    "drift",
+    "preview",
+    "build_type",
+    "publishGenericEnvVariables",
+];
 /// The other spelling of the one field that has two.
 const SNAKE_CASE: &str = "publish_generic_env_variables";
 
@@ -153,22 +170,22 @@ pub fn unknown_fields(text: &str) -> Vec<UnknownField> {
     };
     let known = |name: &str| FIELDS.contains(&name) || name == SNAKE_CASE;
     check_fields(&root, "", &FIELDS, known, &mut unknown);
-    for action in ["deploy", "destroy"] {
-        let Some(action_node) = root.get(action) else {
+    for section in SECTIONS {
+        let Some(section_node) = root.get(section) else {
             continue;
         };
         check_fields(
-            action_node,
-            action,
+            section_node,
+            section,
             &["phases"],
             |name| name == "phases",
             &mut unknown,
         );
-        let Some(Kind::Mapping(phases)) = action_node.get("phases").map(|phases| &phases.kind) else {
+        let Some(Kind::Mapping(phases)) = section_node.get("phases").map(|phases| &phases.kind) else {
             continue;
         };
         for (name, _, phase) in phases {
-            let path = format!("{action}.phases.{}", excerpt(name, 80));
+            let path = format!("{section}.phases.{}", excerpt(name, 80));
             check_fields(
                 phase,
                 &path,
@@ -223,22 +240,30 @@ fn deploy_phases(root: &Node, problems: &mut Vec<Problem>) -> Phases {
     Phases::read(phases, "deploy.phases", problems)
 }
 
-/// The phases of `destroy`; `None` if there are none.
-fn destroy_phases(root: &Node, problems: &mut Vec<Problem>) -> Option<Phases> {
+/// The phases of a section that a module need not have; `None` if there are none.
+fn optional_phases(root: &Node, section: &str, problems: &mut Vec<Problem>) -> Option<Phases> {
     let is_said = |node: &&Node| !matches!(node.kind, Kind::Scalar(Value::Null));
-    let destroy = root.get("destroy").filter(is_said)?;
-    if !matches!(destroy.kind, Kind::Mapping(_)) {
-        problems.push(found(destroy, "destroy", "a mapping with the key phases"));
+    let node = root.get(section).filter(is_said)?;
+    if !matches!(node.kind, Kind::Mapping(_)) {
+        problems.push(found(node, section, "a mapping with the key phases"));
         return None;
     }
-    let phases = destroy.get("phases").filter(is_said)?;
-    Some(Phases::read(phases, "destroy.phases", problems))
+    let phases = node.get("phases").filter(is_said)?;
+    Some(Phases::read(phases, &format!("{section}.phases"), problems))
 }
 
 /// The phases of a build.
 const PHASES: [&str; 4] = ["install", "pre_build", "build", "post_build"];
 
 impl Phases {
+    /// Whether there is no command in any phase.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        [&self.install, &self.pre_build, &self.build, &self.post_build]
+            .iter()
+            .all(|commands| commands.is_empty())
+    }
+
     fn read(node: &Node, path: &str, problems: &mut Vec<Problem>) -> Self {
         let Kind::Mapping(entries) = &node.kind else {
             problems.push(found(
@@ -404,6 +429,31 @@ mod tests {
         let error = Deployspec::parse(text.as_bytes(), &Maxima::OF_AWS).unwrap_err();
         let part = "line 2: destroy.phases.build.commands: expected …found \"make\"";
         assert!(says(&error.message, part), "{error}");
+    }
+
+    #[test]
+    fn sections_for_read_only_builds_are_read_as_destroy_is() {
+        let of = |text: &str| {
+            Deployspec::parse(
+                format!("deploy: {{phases: {{}}}}\n{text}").as_bytes(),
+                &Maxima::OF_AWS,
+            )
+        };
+        let spec = of(
+            "drift: {phases: {build: {commands: [make drift]}}}\npreview: {phases: {preBuild: {commands: [a]}}}\n",
+        );
+        let spec = spec.unwrap();
+        assert_eq!(spec.drift.unwrap().build, ["make drift"]);
+        assert_eq!(spec.preview.unwrap().pre_build, ["a"]);
+        assert_eq!(of("drift:\npreview: {}\n").unwrap().drift, None);
+        for section in ["drift", "preview"] {
+            let error = of(&format!("{section}: {{phases: {{biuld: {{commands: [b]}}}}}}\n")).unwrap_err();
+            let part = format!("line 2: {section}.phases: expected …found the phase \"biuld\"");
+            assert!(says(&error.message, &part), "{error}");
+            assert!(unknown_fields(&format!("{section}: {{phases: {{}}}}\n")).is_empty());
+            let unknown = unknown_fields(&format!("{section}: {{phase: {{}}}}\n"));
+            assert_eq!(unknown[0].path, format!("{section}.phase"));
+        }
     }
 
     #[test]

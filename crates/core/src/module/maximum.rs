@@ -101,7 +101,7 @@ impl Maxima {
     };
 
     /// The maxima for a module in a target: what an administrator allows at home (boundary, path, networks) has no meaning
-    /// there. The target's own settings are compared before a build.
+    /// there. The target's own settings are compared while planning, and before a build.
     #[must_use]
     pub fn of_a_target(&self) -> Self {
         Self {

@@ -48,6 +48,16 @@ impl Registries {
         })
     }
 
+    /// The registries for a build that may read no secrets.
+    #[must_use]
+    pub fn without_secrets(&self) -> Self {
+        Self {
+            pypi_mirror: self.pypi_mirror.clone(),
+            npm_mirror: self.npm_mirror.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Whether a build has anything to do for them.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -14,6 +14,30 @@ use crate::module::network::AllowedNetworks;
 use crate::module::role::boundary;
 use crate::target::Target;
 
+/// Seedflow's own stack, which its targets trust.
+#[derive(Debug, Clone, Copy)]
+pub struct Home<'a> {
+    /// Its account and region.
+    pub environment: &'a AwsEnvironment,
+    /// Its name, from which the names in targets derive.
+    pub stack: &'a str,
+}
+
+impl Home<'_> {
+    /// The command that makes a target, or changes it.
+    #[must_use]
+    pub fn bootstrap_command(&self, target: &Target) -> String {
+        format!(
+            "seedflow bootstrap target --home {}/{} --stack {} --region {} --account {}",
+            self.environment.account,
+            self.environment.region,
+            self.stack,
+            target.region(),
+            target.account()
+        )
+    }
+}
+
 /// The settings of a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetSettings {
@@ -50,7 +74,7 @@ impl TargetSettings {
     ///
     /// # Errors
     /// `Refused` with the command that helps.
-    pub fn parse(target: &Target, home: &AwsEnvironment, text: Option<&str>) -> Result<Self> {
+    pub fn parse(target: &Target, home: Home<'_>, text: Option<&str>) -> Result<Self> {
         let text = text.ok_or_else(|| not_ready(target, home, "it has no stack of template-target.yaml"))?;
         let settings: Self = serde_json::from_str(text).map_err(|_| {
             not_ready(
@@ -84,6 +108,24 @@ impl TargetSettings {
         boundary::parse("build.permissions_boundary", asked, &maxima).map(drop)
     }
 
+    /// Checks a path of the roles of builds that a manifest names at `at`.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the field, and what to do.
+    pub fn check_role_path(&self, target: &Target, home: Home<'_>, path: &str, at: &str) -> Result<()> {
+        let maxima = Maxima {
+            role_path: Some(self.role_path.clone()),
+            ..Maxima::OF_AWS
+        };
+        maxima.role_path(path).map_err(|other| {
+            let message = format!(
+                "{at}: {other}; it is the target {target} that decides, so write its path, or change it by `{} --parameter BuildRolePath={path}`",
+                home.bootstrap_command(target)
+            );
+            Error::new(ErrorName::InvalidInput, message)
+        })
+    }
+
     /// The boundary of modules' roles.
     #[must_use]
     pub fn boundary(&self) -> Option<&str> {
@@ -97,30 +139,15 @@ impl TargetSettings {
     }
 }
 
-/// The errors of all targets of a deployment as one.
-///
-/// # Errors
-/// `InvalidManifest` with a line for each.
-pub fn all_not_ready(errors: &[Error]) -> Result<()> {
-    if errors.is_empty() {
-        return Ok(());
-    }
-    let lines: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
-    Err(Error::new(ErrorName::InvalidManifest, lines.join("\n")))
-}
-
 /// A target in which nothing can be deployed, and what to do.
 #[must_use]
-pub fn not_ready(target: &Target, home: &AwsEnvironment, why: &str) -> Error {
+pub fn not_ready(target: &Target, home: Home<'_>, why: &str) -> Error {
     Error::new(
         ErrorName::Refused,
         format!(
-            "the target {target} is not ready: {why}. With credentials of account {}, run `seedflow bootstrap target --home {}/{} --region {} --account {}`, and name the account in the template parameter TargetAccounts",
+            "the target {target} is not ready: {why}. With credentials of account {}, run `{}`, and let the template parameter TargetAccounts name the account, or TargetOrganization its organization",
             target.account(),
-            home.account,
-            home.region,
-            target.region(),
-            target.account()
+            home.bootstrap_command(target)
         ),
     )
 }
@@ -129,39 +156,62 @@ pub fn not_ready(target: &Target, home: &AwsEnvironment, why: &str) -> Error {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn home() -> AwsEnvironment {
         AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap()
     }
 
+    fn settings() -> Value {
+        json!({"version": 1, "project": "seedflow", "build_role": "arn:r", "log_group": "/g",
+            "policies": "arn:p", "service_role": "arn:s", "role_path": "/", "boundary": ""})
+    }
+
     #[test]
-    fn a_target_without_settings_names_the_command_that_makes_them() {
+    fn a_target_without_settings_names_the_command_that_makes_them_for_this_home() {
         let target: Target = "222222222222/eu-west-1".parse().unwrap();
+        let environment = home();
+        let home = Home {
+            environment: &environment,
+            stack: "seedflow-team",
+        };
         for text in [None, Some("{}"), Some("no JSON")] {
-            let error = TargetSettings::parse(&target, &home(), text).unwrap_err();
+            let error = TargetSettings::parse(&target, home, text).unwrap_err();
             assert_eq!(error.name, ErrorName::Refused);
-            assert!(error.message.contains("222222222222/eu-west-1"), "{error}");
-            assert!(
-                error
-                    .message
-                    .contains("seedflow bootstrap target --home 111111111111/us-east-1 --region eu-west-1"),
-                "{error}"
-            );
+            for part in [
+                "the target 222222222222/eu-west-1 is not ready",
+                "`seedflow bootstrap target --home 111111111111/us-east-1 --stack seedflow-team --region eu-west-1 --account 222222222222`",
+                "TargetAccounts name the account, or TargetOrganization its organization",
+            ] {
+                assert!(error.message.contains(part), "{part}: {error}");
+            }
         }
-        let settings = json!({"version": 1, "project": "seedflow", "build_role": "arn:r", "log_group": "/g",
-            "policies": "arn:p", "service_role": "arn:s", "role_path": "/", "boundary": ""});
-        let read = TargetSettings::parse(&target, &home(), Some(&settings.to_string())).unwrap();
+        let read = TargetSettings::parse(&target, home, Some(&settings().to_string())).unwrap();
         assert_eq!((read.boundary(), read.project.as_str()), (None, "seedflow"));
-        let errors = [not_ready(&target, &home(), "a"), not_ready(&target, &home(), "b")];
-        let all = all_not_ready(&errors).unwrap_err();
-        assert!(
-            all.message.contains("not ready: a.") && all.message.contains("not ready: b."),
-            "{all}"
-        );
-        assert!(all_not_ready(&[]).is_ok());
-        let newer = settings.to_string().replace("\"version\":1", "\"version\":2");
-        let error = TargetSettings::parse(&target, &home(), Some(&newer)).unwrap_err();
+        let newer = settings().to_string().replace("\"version\":1", "\"version\":2");
+        let error = TargetSettings::parse(&target, home, Some(&newer)).unwrap_err();
         assert!(error.message.contains("version 2"), "{error}");
+    }
+
+    #[test]
+    fn another_path_of_roles_than_the_targets_is_refused_with_what_to_do() {
+        let target: Target = "222222222222/eu-west-1".parse().unwrap();
+        let environment = home();
+        let home = Home {
+            environment: &environment,
+            stack: "seedflow",
+        };
+        let mut stored = settings();
+        stored["role_path"] = json!("/theirs/");
+        let settings = TargetSettings::parse(&target, home, Some(&stored.to_string())).unwrap();
+        let at = "deployment.yaml:9: targetAccountMappings[1].rolePrefix";
+        let check = |path: &str| settings.check_role_path(&target, home, path, at);
+        assert_eq!(check("/theirs/"), Ok(()));
+        let error = check("/").unwrap_err();
+        assert_eq!(error.name, ErrorName::InvalidInput);
+        assert_eq!(
+            error.message,
+            "deployment.yaml:9: targetAccountMappings[1].rolePrefix: expected \"/theirs/\" (template parameter BuildRolePath), found \"/\"; it is the target 222222222222/eu-west-1 that decides, so write its path, or change it by `seedflow bootstrap target --home 111111111111/us-east-1 --stack seedflow --region eu-west-1 --account 222222222222 --parameter BuildRolePath=/`"
+        );
     }
 }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::components::{cell, code, time};
 use super::state;
 use crate::drift::difference::ResourceDrift;
+use crate::drift::phases::PhasesDrift;
 use crate::drift::record::{DriftRecord, DriftState, StackDrift};
 
 /// The section; nothing without a record.
@@ -17,7 +18,7 @@ pub(super) fn section(record: Option<&DriftRecord>) -> Markup {
         section.drift {
             h2 { "Drift " (state::badge(badge(record.known.state))) }
             p.note {
-                "Compared with the templates of its stacks at " (time(Some(record.checked_at))) "."
+                "Compared with what was deployed at " (time(Some(record.checked_at))) "."
                 @if record.known.since < record.checked_at { " So since " (time(Some(record.known.since))) "." }
                 " Later checks that find the same don't write this page again."
             }
@@ -33,6 +34,22 @@ pub(super) fn section(record: Option<&DriftRecord>) -> Markup {
                     }
                     tbody { @for stack in &record.stacks { (rows(stack)) } }
                 }
+            }
+            @if let Some(found) = &record.phases { (phases(found)) }
+        }
+    }
+}
+
+/// What the drift phases say.
+fn phases(found: &PhasesDrift) -> Markup {
+    html! {
+        p {
+            "Its drift phases: " (found.state.word()) "."
+            @if let Some(url) = &found.log_url { " " a href=(url) { "Log" } }
+        }
+        @if !found.output.is_empty() {
+            pre tabindex="0" aria-label="Output of the drift phases" {
+                code { @for line in &found.output { span.line { (line) } } }
             }
         }
     }

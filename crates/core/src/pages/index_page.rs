@@ -396,3 +396,18 @@ fn bar(x: usize, run: &IndexedExecution, took: i64, most: i64) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::STYLE;
+    use super::FILTERS;
+
+    #[test]
+    fn the_style_hides_the_rows_that_a_filter_leaves_out() {
+        for (id, _, classes) in FILTERS.iter().filter(|(id, ..)| *id != "all") {
+            let shown: Vec<String> = classes.iter().map(|class| format!(".{class}")).collect();
+            let rule = format!("main:has(#show-{id}:checked) .row:not({})", shown.join(", "));
+            assert!(STYLE.contains(&rule), "{rule}");
+        }
+    }
+}

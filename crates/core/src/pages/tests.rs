@@ -77,6 +77,7 @@ fn drifted(name: &str) -> DriftRecord {
                 "properties": [{"path": name, "difference": name, "expected": "30", "actual": name}]},
             {"logical_id": "Gone", "physical_id": name, "resource_type": name, "state": "DELETED"},
         ]}],
+        "phases": {"state": "DRIFTED", "output": ["~ size = 30 -> 31", name], "log_url": name},
     }))
     .unwrap()
 }
@@ -100,6 +101,8 @@ fn a_page_shows_what_differs_in_the_module_s_stacks() {
         "<bdi>30</bdi>",
         "deleted</td>",
         "and 3 more properties",
+        "Its drift phases: drifted.",
+        "<span class=\"line\">~ size = 30 -&gt; 31</span>",
         "and 2 more resources of",
         "Not all of it could be compared",
     ] {

@@ -100,7 +100,7 @@ metrics! {
     SpilledValues: "Count",
     /// An event of Seedflow could not be sent.
     EventsNotSent: "Count",
-    /// Events of builds that came from another account or region than their build.
+    /// Events that came from another account or region than their build, or from a target about a build for which no execution waits.
     EventsDropped: "Count",
     /// A module was checked for drift, and has drifted.
     ModulesDrifted: "Count",

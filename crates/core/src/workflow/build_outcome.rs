@@ -116,6 +116,9 @@ pub struct BuildOutcome {
     /// The reason, from CodeBuild.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The exit status of the command that failed, as CodeBuild says it in the reason. It doesn't travel.
+    #[serde(skip)]
+    pub exit_status: Option<i32>,
     /// The URL of the log.
     #[serde(
         default,
@@ -162,6 +165,7 @@ impl BuildOutcome {
             ended_at: None,
             failed_phase: None,
             reason: None,
+            exit_status: None,
             log_url: None,
             log_group: None,
             log_stream: None,
@@ -174,10 +178,19 @@ impl BuildOutcome {
     /// CodeBuild has been observed to report FAILED for a build with a TIMED_OUT phase; the phase is more precise.
     #[must_use]
     pub fn with_phases(mut self, phases: Vec<Phase>) -> Self {
-        let phases: Vec<Phase> = phases.into_iter().map(Phase::short).collect();
-        let failed = phases
+        let is_failed = |phase: &&Phase| {
+            phase
+                .status
+                .as_deref()
+                .is_some_and(|status| status != "SUCCEEDED")
+        };
+        let context = phases
             .iter()
-            .find(|p| p.status.as_deref().is_some_and(|s| s != "SUCCEEDED"));
+            .find(is_failed)
+            .and_then(|phase| phase.context.as_deref());
+        self.exit_status = context.and_then(exit_status);
+        let phases: Vec<Phase> = phases.into_iter().map(Phase::short).collect();
+        let failed = phases.iter().find(is_failed);
         if let (true, Some(failed)) = (self.status != BuildStatus::Succeeded, failed) {
             self.failed_phase = Some(failed.name.clone());
             self.reason.clone_from(&failed.context);
@@ -261,6 +274,13 @@ impl BuildOutcome {
             .map_or(String::new(), |reason| format!(": {reason}"));
         format!("{what}{phase}{reason}")
     }
+}
+
+/// The exit status at the end of a phase's context, such as
+/// `COMMAND_EXECUTION_ERROR: Error while executing command: make. Reason: exit status 2`.
+fn exit_status(context: &str) -> Option<i32> {
+    let (_, reason) = context.rsplit_once("Reason: exit status ")?;
+    reason.trim_end().trim_end_matches('.').parse().ok()
 }
 
 fn event_phase(phase: &Value) -> Option<Phase> {

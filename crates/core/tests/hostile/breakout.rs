@@ -114,6 +114,8 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         deployspec: Deployspec {
             deploy: said.phases.clone(),
             destroy: None,
+            drift: None,
+            preview: None,
             build_type: None,
             generic_variables: said.generic,
         },

@@ -32,7 +32,11 @@ pub fn work_bucket(bucket: &str) -> Vec<Row> {
     let copied = (bucket.to_owned(), object("builds"));
     rows.push(Row {
         answer: Some("NoSuchUpload"),
-        ..row("give up a copy in parts", &[UPDATE_METADATA], Call::abort(copied))
+        ..row(
+            "give up a copy in parts",
+            &[UPDATE_METADATA, DETECT_DRIFT],
+            Call::abort(copied),
+        )
     });
     // The readers of objects that may be missing: without this right S3 answers "access denied" instead.
     let list: Granted = &[

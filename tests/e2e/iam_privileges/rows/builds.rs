@@ -7,6 +7,7 @@ use super::super::table::*;
 pub fn projects(fixtures: &Fixtures) -> Vec<Row> {
     let (ours, build, spare) = (fixtures.project.as_str(), &fixtures.build, &fixtures.spare);
     let sibling = format!("{ours}-privileges");
+    let read_only = format!("{ours}-read-only");
     let role = format!("arn:aws:iam::{}:role/x", fixtures.account);
     let create = |name: &str| json!({"name": name, "serviceRole": role});
     let read = |what: &str, granted, ids: &[&str]| {
@@ -22,6 +23,13 @@ pub fn projects(fixtures: &Fixtures) -> Vec<Row> {
         ),
         ask(
             CODEBUILD,
+            "StartBuild",
+            &read_only,
+            &[START_BUILD, DETECT_DRIFT],
+            json!({"projectName": read_only}),
+        ),
+        ask(
+            CODEBUILD,
             "CreateProject",
             &sibling,
             &[START_BUILD],
@@ -31,6 +39,17 @@ pub fn projects(fixtures: &Fixtures) -> Vec<Row> {
             "ours",
             &[CHECK_STATUS, START_BUILD, BUILD_EVENT, END_EXECUTION],
             &[build],
+        ),
+        read(
+            "read-only ones",
+            &[
+                CHECK_STATUS,
+                START_BUILD,
+                BUILD_EVENT,
+                END_EXECUTION,
+                DETECT_DRIFT,
+            ],
+            &[&format!("{read_only}:1")],
         ),
         read("ours and another's", NOBODY, &[build, "other:1"]),
         ask(

@@ -34,6 +34,7 @@ pub fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
         }
     };
     let builds = "/aws/codebuild/seedflow";
+    let read_only_builds = "/aws/codebuild/seedflow-read-only";
     let read = |group: &str, granted| {
         let stream = json!({"logGroupName": group, "logStreamName": "privileges"});
         Row {
@@ -45,6 +46,8 @@ pub fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
         read(builds, &[PUBLISH_REPORT, UPDATE_METADATA]),
         read("/aws/lambda/other", NOBODY),
         write(builds, &[BUILD]),
+        read(read_only_builds, &[DETECT_DRIFT]),
+        write(read_only_builds, &[READ_ONLY_BUILD]),
         ask(
             LOGS,
             "FilterLogEvents",

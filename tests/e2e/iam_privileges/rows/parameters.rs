@@ -22,8 +22,16 @@ pub fn parameters() -> Vec<Row> {
             &[CHECK_MD5, UPDATE_METADATA],
             &[status, state],
         ),
-        get(referenced, &[CHECK_MD5, PLAN_DEPLOYMENT, BUILD], &[referenced]),
-        get(PUBLIC, &[CHECK_MD5, PLAN_DEPLOYMENT, BUILD], &[PUBLIC]),
+        get(
+            referenced,
+            &[CHECK_MD5, PLAN_DEPLOYMENT, BUILD, READ_ONLY_BUILD],
+            &[referenced],
+        ),
+        get(
+            PUBLIC,
+            &[CHECK_MD5, PLAN_DEPLOYMENT, BUILD, READ_ONLY_BUILD],
+            &[PUBLIC],
+        ),
         get("AWS's others", NOBODY, &["/aws/reference/x"]),
         get(other, NOBODY, &[other]),
         // A granted name doesn't help another name.

@@ -2,7 +2,7 @@
 //!
 //! Each module has the settings of its own account and region, as in seed-farmer. Mappings that no module uses need nothing.
 //! What an administrator allows (networks, the path of roles, a boundary) is known here for Seedflow's own account and
-//! region; that of a target is compared before its builds.
+//! region. Of a target, planning compares the path and the boundary, and a network is compared before a build.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -13,7 +13,8 @@ use super::diagnostic::{Diagnostics, Location};
 use super::environment::Env;
 use super::network::MappedNetwork;
 use super::spanned::{Spanned, YamlFields, texts};
-use crate::error::excerpt;
+use crate::deployment::targets::NamedRolePath;
+use crate::error::{excerpt, expected};
 use crate::formats::yaml::Kind;
 use crate::ids::AwsEnvironment;
 use crate::module::maximum::Maxima;
@@ -111,14 +112,13 @@ impl Mappings {
         Some(Chosen(Some((a, r))))
     }
 
-    /// Refuses used mappings to an account or region that modules may not be deployed in.
-    pub fn refuse_elsewhere(&self, home: &AwsEnvironment, maxima: &Maxima, problems: &mut Diagnostics) {
-        for (i, &(a, r)) in self.used.iter().enumerate() {
+    /// Finds used mappings to an account or region that modules may not be deployed in.
+    pub fn find_unlisted(&self, home: &AwsEnvironment, maxima: &Maxima, problems: &mut Diagnostics) {
+        for &(a, r) in &self.used {
             let (account, region) = (&self.accounts[a], &self.accounts[a].regions[r]);
             let Some(id) = &account.id else {
                 continue;
             };
-            let reported = self.used[..i].iter().any(|(other, _)| *other == a);
             match Target::parse("target", id, &region.name) {
                 Err(_) => problems.found(
                     &region.at,
@@ -126,24 +126,23 @@ impl Mappings {
                     "the name of a region, such as eu-west-1",
                 ),
                 Ok(target) if home.is(&target) || maxima.may_target(id) => {}
-                Ok(_) if *id == home.account => problems.found(
-                    &region.at,
-                    format!("\"{}\"", region.name),
-                    format!(
+                Ok(target) if *id == home.account => {
+                    let allowed = format!(
                         "{}, the region that Seedflow runs in, unless the template parameter TargetAccounts names its account {id} too",
                         home.region
-                    ),
-                ),
-                Ok(_) if reported => {}
-                Ok(_) => problems.found(
-                    &account.at,
-                    format!("\"{id}\""),
-                    format!(
+                    );
+                    let message = expected(format!("\"{}\"", region.name), allowed);
+                    problems.unlisted(target, &region.at, message);
+                }
+                Ok(target) => {
+                    let allowed = format!(
                         "{}, the account that Seedflow runs in, or one that the template parameter TargetAccounts names ({})",
                         home.account,
                         maxima.targets_shown()
-                    ),
-                ),
+                    );
+                    let message = expected(format!("\"{id}\""), allowed);
+                    problems.unlisted(target, &account.at, message);
+                }
             }
         }
     }
@@ -158,7 +157,7 @@ impl Mappings {
     pub fn target_of(&self, chosen: Chosen, home: Option<&AwsEnvironment>) -> Option<Target> {
         let home = home?;
         let (account, region) = self.place(chosen)?;
-        // What isn't valid is reported by `refuse_elsewhere`.
+        // What isn't valid is reported by `find_unlisted`.
         let target = Target::parse("target", &account, &region).ok()?;
         Some(target).filter(|target| !home.is(target))
     }
@@ -206,17 +205,34 @@ impl Mappings {
     ) {
         for &(a, r) in &self.used {
             let maxima = &self.maxima_of(Chosen(Some((a, r))), home, maxima);
-            let account = &self.accounts[a];
-            let named = account.regions[r]
-                .role_path
-                .as_ref()
-                .or(account.role_path.as_ref());
-            if let Some((path, at)) = named
+            if let Some((path, at)) = self.role_path((a, r))
                 && let Err(other) = maxima.role_path(path)
             {
                 problems.error(at, other.to_string());
             }
         }
+    }
+
+    /// The path of roles of a mapping: that of the region, or else of the account.
+    fn role_path(&self, (a, r): (usize, usize)) -> Option<&(String, Location)> {
+        let account = &self.accounts[a];
+        account.regions[r]
+            .role_path
+            .as_ref()
+            .or(account.role_path.as_ref())
+    }
+
+    /// The paths of roles that used mappings name for targets. Planning compares them with the targets' own.
+    pub fn role_paths_of_targets(&self, home: Option<&AwsEnvironment>) -> Vec<NamedRolePath> {
+        let named = |used: &(usize, usize)| {
+            let (path, at) = self.role_path(*used)?;
+            Some(NamedRolePath {
+                target: self.target_of(Chosen(Some(*used)), home)?,
+                path: path.clone(),
+                at: at.file_line_and_field(),
+            })
+        };
+        self.used.iter().filter_map(named).collect()
     }
 
     /// The maxima for a module: those of the template apply at home.

@@ -3,13 +3,14 @@
 //! Reading continues after an error with the rest of the manifest, so that one check shows everything that has to be
 //! changed. An error that only follows from a reported one is not reported.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, did_you_mean, expected};
 use crate::formats::yaml;
 use crate::formats::yaml::{Node, YamlError};
+use crate::target::Target;
 
 /// The maximum number of diagnostics: more than that is usually one repeated mistake.
 const MOST: usize = 100;
@@ -58,6 +59,11 @@ impl Location {
         }
     }
 
+    /// The whole location, in a message of its own.
+    pub fn file_line_and_field(&self) -> String {
+        format!("{}: {}", self.file_and_line(), self.field)
+    }
+
     /// The location in a message about another one.
     pub fn file_and_line(&self) -> String {
         match self.line {
@@ -87,6 +93,9 @@ pub(super) struct Diagnostics {
     /// Whether unknown fields are errors (`manifestValidationFailOnUnknownFields`).
     strict: bool,
     omitted: usize,
+    /// Targets that modules may not be deployed in. They are errors beside others; without any, planning reports them with
+    /// what else is wrong with targets.
+    unlisted: BTreeMap<Target, Diagnostic>,
     /// Lines with unknown values, because a variable in them is not set.
     unset: HashSet<(Arc<str>, usize)>,
 }
@@ -111,6 +120,19 @@ impl Diagnostics {
     /// Reports a value and the values that are allowed.
     pub fn found(&mut self, at: &Location, found: impl fmt::Display, allowed: impl fmt::Display) {
         self.error(at, expected(found, allowed));
+    }
+
+    /// Reports a target that modules may not be deployed in.
+    pub fn unlisted(&mut self, target: Target, at: &Location, message: String) {
+        if !self.is_unknown(at) {
+            self.unlisted.insert(target, at.problem(message));
+        }
+    }
+
+    /// The targets that modules may not be deployed in, with the messages.
+    pub fn unlisted_targets(&self) -> BTreeMap<Target, String> {
+        let shown = |(target, problem): (&Target, &Diagnostic)| (target.clone(), problem.to_string());
+        self.unlisted.iter().map(shown).collect()
     }
 
     /// Reports variables that are not set; further errors of their line follow from that.
@@ -227,6 +249,12 @@ impl Diagnostics {
         };
         let more = Location::file(&last.file).problem(format!("and {} more problems", self.omitted));
         self.errors.append(&mut self.unknown_fields);
+        for unlisted in self.unlisted.into_values() {
+            // The regions of an account have the same one.
+            if !self.errors.contains(&unlisted) {
+                self.errors.push(unlisted);
+            }
+        }
         sort(&mut self.errors);
         if self.omitted > 0 {
             self.errors.push(more);

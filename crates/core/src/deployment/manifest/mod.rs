@@ -31,6 +31,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::deployment::remote_source::RemoteSource;
+use crate::deployment::targets::TargetsAsked;
 use crate::error::{Result, excerpt};
 use crate::formats::yaml;
 use crate::formats::yaml::Node;
@@ -170,7 +171,7 @@ fn deployment(
     dependency_check::check(&groups, complete, problems);
     let (home, maxima) = (given.environment, given.maxima);
     if let Some(home) = home {
-        mappings.refuse_elsewhere(home, maxima, problems);
+        mappings.find_unlisted(home, maxima, problems);
     }
     mappings.refuse_another_role_path(home, maxima, problems);
     mappings.refuse_networks(home, maxima, problems);
@@ -190,6 +191,10 @@ fn deployment(
         strict: problems.is_strict(),
         sources: BTreeSet::new(),
         mapped: mappings.mapped(home),
+        targets: TargetsAsked {
+            unlisted: problems.unlisted_targets(),
+            role_paths: mappings.role_paths_of_targets(home),
+        },
         warnings: Vec::new(),
     })
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::diagnostic::{Diagnostic, Diagnostics, Location};
 use crate::deployment::manifest_options::ManifestOptions;
 use crate::deployment::remote_source::{RemoteSource, SourcePath};
+use crate::deployment::targets::TargetsAsked;
 use crate::error::{Error, Result, excerpt};
 use crate::ids::{AwsEnvironment, DeploymentId, ModuleId, Name};
 use crate::module::input::Options;
@@ -144,6 +145,8 @@ pub struct Deployment {
     pub sources: BTreeSet<RemoteSource>,
     /// The accounts and regions that it maps besides home, whether modules go there or not.
     pub mapped: BTreeSet<Target>,
+    /// What it says of its targets that only planning can judge.
+    pub targets: TargetsAsked,
     /// Warnings: correct, but possibly unintended.
     pub warnings: Vec<Diagnostic>,
 }

@@ -46,6 +46,13 @@ pub fn failed_command<T: AsRef<str>>(log: &[T]) -> Option<FailedCommand> {
     }
 }
 
+/// What all commands printed, in the messages of a log: everything but the lines of CodeBuild.
+#[must_use]
+pub fn printed<T: AsRef<str>>(log: &[T]) -> Vec<String> {
+    let lines = log.iter().flat_map(|message| message.as_ref().lines());
+    output(&lines.map(clean).collect::<Vec<_>>())
+}
+
 /// A line without colours; of one that overwrites itself, such as a progress bar, the last text.
 fn clean(line: &str) -> String {
     let line = line

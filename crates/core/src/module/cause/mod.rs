@@ -14,7 +14,7 @@ mod stack_search;
 mod tool_output;
 
 pub use build::BuildLog;
-pub use build_log::{FailedCommand, failed_command};
+pub use build_log::{FailedCommand, failed_command, printed};
 pub use container_line::{ContainerLine, exit_in};
 pub use fallback::of_error;
 pub use line::{MAX_CAUSE, line};

@@ -58,20 +58,49 @@ pub fn compose(
     image: &str,
     settings: &BuildSettings,
 ) -> String {
+    let mut spec = without_result(phases, root, own, variables, image, settings);
+    let collect = format!("{own}/python {own}{}", own_commands::COLLECT);
+    if let Some(commands) = spec["phases"]["post_build"]["commands"].as_array_mut() {
+        commands.push(Value::String(collect));
+    }
+    spec["artifacts"] = json!({"base-directory": format!("{own}/out"), "files": ["metadata.json"]});
+    yaml_of(&spec.to_string())
+}
+
+/// The same for a build that hands nothing back.
+#[must_use]
+pub fn compose_without_result(
+    phases: &Phases,
+    root: &str,
+    own: &str,
+    variables: &[Variable],
+    image: &str,
+    settings: &BuildSettings,
+) -> String {
+    yaml_of(&without_result(phases, root, own, variables, image, settings).to_string())
+}
+
+fn without_result(
+    phases: &Phases,
+    root: &str,
+    own: &str,
+    variables: &[Variable],
+    image: &str,
+    settings: &BuildSettings,
+) -> Value {
     let mut install = vec![own_commands::SET_UP.to_owned()];
     install.extend(phases.install.iter().cloned());
     // CodeBuild runs post_build after a failed build, and supports `on-failure` only with its own images (user guide,
     // "Buildspec syntax", `on-failure`). The phase ends with its first failing command.
     let mut post_build = vec![own_commands::UNLESS_FAILED.to_owned()];
     post_build.extend(in_module(&phases.post_build));
-    post_build.push(format!("{own}/python {own}{}", own_commands::COLLECT));
     let phase = |commands: Vec<String>| json!({"on-failure": "ABORT", "commands": commands});
     let mut install = phase(install);
     let versions = runtime_versions(image, &settings.runtimes);
     if !versions.is_empty() {
         install["runtime-versions"] = Value::Object(versions);
     }
-    let spec = json!({
+    json!({
         "version": 0.2,
         "env": env(variables, set_up(root, own, &settings.registries)),
         "phases": {
@@ -80,9 +109,7 @@ pub fn compose(
             "build": phase(in_module(&phases.build)),
             "post_build": phase(post_build),
         },
-        "artifacts": {"base-directory": format!("{own}/out"), "files": ["metadata.json"]},
-    });
-    yaml_of(&spec.to_string())
+    })
 }
 
 /// Escapes JSON so that YAML 1.1 and 1.2 read it unchanged. Control characters, which YAML refuses, and characters that

@@ -3,4 +3,5 @@
 pub mod buildspec;
 pub mod environment;
 pub mod project;
+pub mod read_only;
 pub mod request;

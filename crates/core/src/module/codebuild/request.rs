@@ -95,11 +95,12 @@ pub struct BuildRequest {
     pub queued_timeout_minutes: u64,
     /// The build's log group.
     pub log_group: String,
-    /// The bucket of the build's artifacts.
-    pub artifact_bucket: String,
+    /// The bucket of the build's artifacts; `None` for a build that hands nothing back.
+    pub artifact_bucket: Option<String>,
     /// The ARN of the build's role: the module's own (decision 25), or that of all builds. It is never the CodeBuild
-    /// project's role: an input may name a project that an administrator made for another purpose, with more rights.
-    pub service_role: String,
+    /// project's role: an input may name a project that an administrator made for another purpose, with more rights. Only
+    /// read-only builds have none here, since their project is no input's choice.
+    pub service_role: Option<String>,
 }
 
 impl BuildRequest {
@@ -122,46 +123,75 @@ pub fn compose(
     module_role: Option<String>,
     defaults: &Defaults,
 ) -> BuildRequest {
-    let settings = &plan.options.build;
-    let environment = &environment.of(plan.target());
-    let or = |given: &Option<String>, default: &String| given.clone().unwrap_or_else(|| default.clone());
-    let image = or(&settings.image, &defaults.image);
-    let boundary = boundary::arn(
-        defaults.permissions_boundary.as_deref(),
-        settings.permissions_boundary.as_deref(),
-        environment,
-    );
-    let mut variables = environment::variables(plan, environment, boundary.as_deref());
+    let mut variables = variables(plan, environment, defaults);
     variables.push(Variable::plain(EXECUTION_VARIABLE, execution.as_str()));
     let buildspec = buildspec::compose(
         &phases(plan),
         &plan.source.path,
         &buildspec::own_folder(run),
         &variables,
-        &image,
-        settings,
+        &image(plan, defaults),
+        &plan.options.build,
     );
     BuildRequest {
-        project: plan.project(&defaults.project),
         network: plan.network.clone(),
         idempotency_token: hex::encode(Md5::digest(execution.as_str())),
+        buildspec,
+        artifact_bucket: Some(defaults.work_bucket.clone()),
+        service_role: Some(module_role.unwrap_or_else(|| defaults.service_role.clone())),
+        ..in_container(plan, run, defaults, variables)
+    }
+}
+
+/// A request with everything about the container of a plan's build, and nothing of what it does.
+pub(super) fn in_container(
+    plan: &Plan,
+    run: &BuildFolder,
+    defaults: &Defaults,
+    variables: Vec<Variable>,
+) -> BuildRequest {
+    let settings = &plan.options.build;
+    BuildRequest {
+        project: plan.project(&defaults.project),
+        network: None,
+        idempotency_token: String::new(),
         source_location: format!("{}/{}", defaults.work_bucket, run.source_key()),
         run: run.clone(),
-        buildspec,
+        buildspec: String::new(),
         variables: variables.into_iter().filter(Variable::in_request).collect(),
-        image,
+        image: image(plan, defaults),
         compute_type: settings
             .compute_type
             .or(plan.deployspec.build_type)
             .unwrap_or(defaults.compute_type),
-        environment_type: or(&settings.environment_type, &defaults.environment_type),
+        environment_type: settings
+            .environment_type
+            .clone()
+            .unwrap_or_else(|| defaults.environment_type.clone()),
         privileged: settings.privileged.unwrap_or(defaults.privileged),
         timeout_minutes: settings.timeout_minutes.unwrap_or(defaults.timeout_minutes),
         queued_timeout_minutes: defaults.queued_timeout_minutes,
         log_group: defaults.log_group.clone(),
-        artifact_bucket: defaults.work_bucket.clone(),
-        service_role: module_role.unwrap_or_else(|| defaults.service_role.clone()),
+        artifact_bucket: None,
+        service_role: None,
     }
+}
+
+/// The image of a plan's build.
+pub(super) fn image(plan: &Plan, defaults: &Defaults) -> String {
+    let named = plan.options.build.image.clone();
+    named.unwrap_or_else(|| defaults.image.clone())
+}
+
+/// The variables of a plan's build, those of its execution excepted.
+pub(super) fn variables(plan: &Plan, environment: &AwsEnvironment, defaults: &Defaults) -> Vec<Variable> {
+    let environment = &environment.of(plan.target());
+    let boundary = boundary::arn(
+        defaults.permissions_boundary.as_deref(),
+        plan.options.build.permissions_boundary.as_deref(),
+        environment,
+    );
+    environment::variables(plan, environment, boundary.as_deref())
 }
 
 /// The commands of a plan's build. Commands that destroy find deployment, group and module under further names after
@@ -238,8 +268,9 @@ pub(crate) mod tests {
         composed_with(plan, None)
     }
 
-    fn composed_with(plan: &Plan, module_role: Option<String>) -> BuildRequest {
-        let defaults = Defaults {
+    /// The defaults of a stack.
+    pub(crate) fn defaults() -> Defaults {
+        Defaults {
             project: "seedflow".into(),
             image: "default-image".into(),
             compute_type: ComputeType::Small,
@@ -251,16 +282,21 @@ pub(crate) mod tests {
             work_bucket: "work".into(),
             permissions_boundary: None,
             service_role: "arn:aws:iam::111111111111:role/builds".into(),
-        };
-        let environment =
-            AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap();
+        }
+    }
+
+    pub(crate) fn environment() -> AwsEnvironment {
+        AwsEnvironment::from_arn("arn:aws:lambda:us-east-1:111111111111:function:f").unwrap()
+    }
+
+    fn composed_with(plan: &Plan, module_role: Option<String>) -> BuildRequest {
         compose(
             plan,
             &ExecutionArn::new("arn:e"),
             &BuildFolder::from_random([1; 16]),
-            &environment,
+            &environment(),
             module_role,
-            &defaults.of(plan, "seedflow"),
+            &defaults().of(plan, "seedflow"),
         )
     }
 
@@ -295,10 +331,13 @@ pub(crate) mod tests {
         let manifest = json!({"build": {"project_name": "seedflow-admin"}});
         let borrowed = request(manifest.clone());
         assert_eq!(borrowed.project, "seedflow-admin");
-        assert_eq!(borrowed.service_role, "arn:aws:iam::111111111111:role/builds");
+        assert_eq!(
+            borrowed.service_role.as_deref(),
+            Some("arn:aws:iam::111111111111:role/builds")
+        );
         let own = "arn:aws:iam::111111111111:role/seedflow-module-m";
         let own_role = composed_with(&plan(manifest, true), Some(own.to_owned()));
-        assert_eq!(own_role.service_role, own);
+        assert_eq!(own_role.service_role.as_deref(), Some(own));
     }
 
     #[test]
@@ -323,7 +362,10 @@ pub(crate) mod tests {
             "01".repeat(16)
         );
         assert_eq!(request.source_location, format!("{folder}/source.zip"));
-        assert_eq!(request.artifact_bucket, "seedflow-target-222222222222-eu-west-1");
+        assert_eq!(
+            request.artifact_bucket.as_deref(),
+            Some("seedflow-target-222222222222-eu-west-1")
+        );
         assert_eq!(
             (
                 request.project.as_str(),
@@ -332,7 +374,10 @@ pub(crate) mod tests {
             ),
             ("theirs", "/theirs", "i")
         );
-        assert_eq!(request.service_role, "arn:aws:iam::222222222222:role/builds");
+        assert_eq!(
+            request.service_role.as_deref(),
+            Some("arn:aws:iam::222222222222:role/builds")
+        );
         let value = |name: &str| {
             let found = request.variables.iter().find(|variable| variable.name == name);
             found.map(|variable| variable.value.clone()).unwrap()
@@ -346,8 +391,8 @@ pub(crate) mod tests {
         );
         let home = composed(&self::plan(json!({"build": {"image": "i"}}), true));
         assert_eq!(
-            (home.project.as_str(), home.artifact_bucket.as_str()),
-            ("seedflow", "work")
+            (home.project.as_str(), home.artifact_bucket.as_deref()),
+            ("seedflow", Some("work"))
         );
     }
 

@@ -117,9 +117,17 @@ fn modules_go_to_the_accounts_that_the_template_names() {
             "deployment.yaml:15: targetAccountMappings[0].regionMappings[1].region: expected eu-west-1, the region that Seedflow runs in, unless the template parameter TargetAccounts names its account 111111111111 too, found \"us-east-1\"",
         ),
     ] {
-        let problems = elsewhere(lines, accounts).unwrap_err();
+        // Without other errors planning reports it, with all that is wrong with targets.
+        let unlisted = elsewhere(lines, accounts).unwrap().targets.unlisted;
+        let unlisted: Vec<&String> = unlisted.values().collect();
         assert!(
-            problems.len() == 1 && problems[0].contains(expected),
+            unlisted.len() == 1 && unlisted[0].contains(expected),
+            "{unlisted:#?} / {expected}"
+        );
+        // Beside other errors it is one of them.
+        let problems = elsewhere(&format!("{lines}\ndataFiles: 1"), accounts).unwrap_err();
+        assert!(
+            problems.len() == 2 && problems.iter().any(|problem| problem.contains(expected)),
             "{problems:#?} / {expected}"
         );
     }
@@ -143,6 +151,18 @@ fn each_module_has_the_settings_of_its_own_account_and_region() {
     };
     let files = [("deployment.yaml", manifest.as_str())];
     let read = read_within(&files, &[], Some(&environment()), &maxima).unwrap();
+    // Only the target itself can say whether the path of its roles is right.
+    let [named] = read.targets.role_paths.as_slice() else {
+        panic!("{:?}", read.targets)
+    };
+    assert_eq!(
+        (named.target.to_string(), named.path.as_str(), named.at.as_str()),
+        (
+            "222222222222/eu-west-1".to_owned(),
+            "/theirs/",
+            "deployment.yaml:18: targetAccountMappings[1].rolePrefix"
+        )
+    );
     let of = |i: usize| {
         let module = &read.groups[0].modules[i];
         (module.parameters["v"].clone(), json!(module.build))

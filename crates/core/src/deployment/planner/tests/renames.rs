@@ -1,6 +1,7 @@
 //! Modules that are renamed or move.
 
 use super::*;
+use crate::deployment::targets;
 
 #[test]
 fn a_module_that_moves_says_so_and_counts_as_destroyed_for_a_policy() {
@@ -37,6 +38,14 @@ fn a_module_that_moves_says_so_and_counts_as_destroyed_for_a_policy() {
     );
     // Its consumers follow.
     assert_eq!(planned("data/store").unless, ["net/vpc"]);
+
+    // Whatever destroys it needs its old target.
+    let left = |plan: &Plan| targets::left(plan, &State::of(&deployment(), stored.clone()));
+    let there: Target = "222222222222/eu-west-1".parse().unwrap();
+    let vpc = BTreeMap::from([(there, vec![ModuleRef::parse("module", "net/vpc").unwrap()])]);
+    assert_eq!(left(&plan), vpc);
+    assert_eq!(left(&destroy(&stored, &[]).0), vpc);
+    assert_eq!(left(&destroy(&stored, &["apps"]).0), BTreeMap::new());
 }
 
 /// The groups of a manifest in which modules were renamed: each new name with its old one.
