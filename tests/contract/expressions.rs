@@ -212,6 +212,13 @@ fn of_deploy() -> Value {
         json!({"evaluate": false, "rego": null}),
         json!({"evaluate": false, "rego": {}, "refused": {"error": "DeniedByPolicy", "cause": "why"}}),
     ];
+    let with_previews = json!({"deployment": {}, "waves": [], "plan_key": "k", "counts": null, "preview": true,
+        "warnings": ["w"], "approval": {"plan": "h", "reasons": ["r"], "expires_after_seconds": 9}});
+    let previewed = [
+        json!({"wait_seconds": 3, "preview": true}),
+        json!({"wait_seconds": 0, "preview": false}),
+        json!({"wait_seconds": 0, "preview": false, "previews": [{"group": "g", "module": "m", "state": "succeeded"}]}),
+    ];
     let fetched = json!({"sources": [{"kind": "git", "url": "u", "commit": "c", "key": "k"}]});
     let waves = [
         json!([]),
@@ -221,7 +228,7 @@ fn of_deploy() -> Value {
     let planned: Vec<Value> = waves
         .into_iter()
         .map(planned)
-        .chain([refused, fetch(1), fetch(2), waits, with_rules])
+        .chain([refused, fetch(1), fetch(2), waits, with_rules, with_previews])
         .collect();
     let named = |plan_only: bool, record_refusal: bool, origin: Value| json!({"deployment": {}, "whole": true, "plan_only": plan_only, "record_refusal": record_refusal, "origin": origin});
     let mut placed = named(false, false, json!({}));
@@ -239,6 +246,7 @@ fn of_deploy() -> Value {
         "FetchSources": task(answers(&[fetched])),
         "EvaluatePolicy": task(answers(&evaluated)),
         "ClaimForRefusal": task(answers(&turns())),
+        "PreviewModules": task(answers(&previewed)),
         "RecordWait": task(answers(&[json!({"seconds_left": 9})])),
         "WaitForApproval": task(json!(verdicts)),
         "ExpireApproval": task(answers(&verdicts)),

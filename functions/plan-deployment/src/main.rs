@@ -31,6 +31,8 @@ use seedflow_core::deployment::input::{Action, DeploymentInput};
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::planner;
 use seedflow_core::deployment::planner::{PlannableGroup, Planning};
+use seedflow_core::deployment::preview_builds::Previews;
+use seedflow_core::deployment::previewable::{self, Wanted};
 use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
 use seedflow_core::deployment::renames::Renames;
 use seedflow_core::deployment::repository::Loaded;
@@ -39,7 +41,7 @@ use seedflow_core::deployment::selection::Forced;
 use seedflow_core::deployment::state::State;
 use seedflow_core::deployment::targets::{TargetProblems, TargetsAsked};
 use seedflow_core::error::{Error, ErrorName, Result, excerpt};
-use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
+use seedflow_core::ids::{AwsEnvironment, BuildFolder, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::definition::{DefinedBuild, DefinedSource, Surroundings};
 use seedflow_core::module::fingerprint::VersionsByTarget;
@@ -273,7 +275,9 @@ impl Handler {
             }
         };
         let made = match (made, &approved) {
-            (Ok(Outcome::Planned(plan, waves)), Some(hash)) => {
+            (Ok(Outcome::Planned(mut plan, waves)), Some(hash)) => {
+                // The approver has seen them.
+                plan.previews = Previews::default();
                 let same = policy::check_approved(&self.modules.work, &plan, execution, hash).await;
                 same.map(|()| Outcome::Planned(plan, waves))
             }
@@ -351,9 +355,19 @@ impl Handler {
         let from = (&read.sources(), &read.commits());
         self.explain(&mut plan, &planning, &groups, from, (request.plan_only, home))
             .await?;
-        if !request.plan_only && plan.refuse().is_ok() {
-            rollback::prepare(&self.modules, &mut plan, on_failure).await?;
-            bundles::store(&self.modules.work, read, &plan).await?;
+        if plan.refuse().is_ok() {
+            let may_wait = plan.approval.is_some() || plan.approval_for_rules.is_some();
+            let wanted = Wanted::of(request, may_wait);
+            let run = || BuildFolder::from_random(uuid::Uuid::new_v4().into_bytes());
+            plan.previews = previewable::find(&plan, &planning, &groups, wanted, &self.limits, run);
+            let bundles = match request.plan_only {
+                true => plan.previews.to_run(),
+                false => {
+                    rollback::prepare(&self.modules, &mut plan, on_failure).await?;
+                    bundles::of(&plan)
+                }
+            };
+            bundles::store(&self.modules.work, read, &bundles).await?;
         }
         Ok(Outcome::Planned(Box::new(plan), waves))
     }

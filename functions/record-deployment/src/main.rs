@@ -20,6 +20,7 @@ use seedflow_aws::stores::{fence, plans};
 use seedflow_core::approval::{ApprovalRequest, ApprovalSummary, Verdict};
 use seedflow_core::deployment::outcome::{DeploymentOutcome, End, EndedExecution, Failed};
 use seedflow_core::deployment::plan::Plan;
+use seedflow_core::deployment::previews::Preview;
 use seedflow_core::deployment::record;
 use seedflow_core::deployment::record::DeploymentRecord;
 use seedflow_core::deployment::report;
@@ -209,6 +210,15 @@ impl Handler {
         }
     }
 
+    /// The previews that an approver sees or saw. A plan that needs no approval has none.
+    async fn previews(&self, plan: &Plan, execution: &ExecutionArn) -> Result<Vec<Preview>> {
+        if plan.approval.is_none() {
+            return Ok(Vec::new());
+        }
+        let previews = plans::find_previews(&self.modules.work, execution).await?;
+        Ok(previews.map(|previews| previews.results()).unwrap_or_default())
+    }
+
     async fn start(&self, execution: &ExecutionArn, now: Timestamp) -> Result<Value> {
         let plan = plans::deployment(&self.modules.work, execution).await?;
         let approval = match &plan.approval {
@@ -237,7 +247,8 @@ impl Handler {
     /// what is there: it may be the report of the end. The report of a plan that waited is replaced.
     async fn first_report(&self, plan: &Plan, status: &Status) -> Result<String> {
         let key = plan.deployment.report_key(&status.execution);
-        let text = report::report(plan, status, &[]).to_string();
+        let previews = self.previews(plan, &status.execution).await?;
+        let text = report::report(plan, status, &[], &previews).to_string();
         let found = match plan.approval {
             Some(_) => self.modules.work.get(&key, MAX_REPORT).await?,
             None => None,
@@ -351,7 +362,8 @@ impl Handler {
             // What an approver has seen.
             Some(_) => {
                 let plan = plans::deployment(&self.modules.work, execution).await?;
-                report::report(&plan, &status, &[])
+                let previews = self.previews(&plan, execution).await?;
+                report::report(&plan, &status, &[], &previews)
             }
             None => json!({
                 "deployment": deployment, "execution": execution, "written_at": status.updated_at, "status": status,
@@ -406,7 +418,8 @@ impl Handler {
 
     async fn report(&self, plan: &Plan, outcome: &DeploymentOutcome, status: &Status) -> Result<String> {
         let key = plan.deployment.report_key(&status.execution);
-        let report = report::report(plan, status, &outcome.results);
+        let previews = self.previews(plan, &status.execution).await?;
+        let report = report::report(plan, status, &outcome.results, &previews);
         self.modules.work.put(&key, report.to_string()).await?;
         Ok(key)
     }

@@ -12,6 +12,7 @@ mod order;
 mod pages;
 mod plans;
 mod policies;
+mod previews;
 mod rego;
 mod removals;
 mod renames;

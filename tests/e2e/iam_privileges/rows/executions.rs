@@ -19,7 +19,8 @@ pub fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
             "PlanDeploymentFunction"
             | "FetchSourcesFunction"
             | "RecordDeploymentFunction"
-            | "RequestApprovalFunction" => &[DEPLOY],
+            | "RequestApprovalFunction"
+            | "PreviewModulesFunction" => &[DEPLOY],
             _ => &[DEPLOY_MODULE],
         };
         let function = name.clone();
