@@ -68,7 +68,7 @@ fn a_changed_stack_is_reported_as_drifted_until_it_is_as_it_was_deployed() {
         assert!(unknown.row(&name).ends_with("not checked"), "{unknown:?}");
         let good = drift(stack, &["--now", "--detailed-exitcode"]).await;
         assert_eq!(good.code, Some(0), "{good:?}");
-        assert!(good.row(&name).contains("in sync just now just now"), "{good:?}");
+        assert!(good.row(&name).contains(" in sync "), "{good:?}");
 
         set_timeout(stack, "31").await;
         let bad = drift(stack, &[&name, "--now", "--detailed-exitcode"]).await;
@@ -80,11 +80,10 @@ fn a_changed_stack_is_reported_as_drifted_until_it_is_as_it_was_deployed() {
             "{row}"
         );
         let status = seedflow(stack, &["status", &name, "--project", PROJECT]).await;
+        let row = status.row(&name);
         assert!(
-            status
-                .row(&name)
-                .contains("drifted just now: Queue: VisibilityTimeout"),
-            "{status:?}"
+            row.contains("drifted ") && row.ends_with(": Queue: VisibilityTimeout"),
+            "{row}"
         );
 
         // What is known already is recorded, and sent to nobody again.
@@ -213,7 +212,7 @@ fn drift_phases_say_whether_a_module_has_drifted() {
 
         let good = check("0").await;
         assert_eq!(good.code, Some(0), "{good:?}");
-        assert!(good.row(&name).contains("in sync just now"), "{good:?}");
+        assert!(good.row(&name).contains(" in sync "), "{good:?}");
 
         let bad = check("2").await;
         assert_eq!(bad.code, Some(3), "{bad:?}");
