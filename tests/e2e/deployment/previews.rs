@@ -95,7 +95,7 @@ fn previews_are_part_of_a_plan_and_of_what_an_approver_sees_and_change_nothing()
         assert_eq!(plan["counts"]["deploy"], 4, "{plan}");
         assert_eq!(stack.deployment_status(project, "dev").await, Value::Null);
 
-        // Who approves sees them, and they are no part of what is approved.
+        // Approvers see them, and they are not part of what is approved.
         let anna = User::new(stack, "previews").await;
         set(
             stack,

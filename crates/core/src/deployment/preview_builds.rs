@@ -89,7 +89,7 @@ impl Progress {
     }
 
     /// How a build ended, with what it printed. Tools such as `terraform plan -detailed-exitcode` end with 2 if something
-    /// changes, which is no failure.
+    /// changes, which is not a failure.
     #[must_use]
     pub fn of(ending: &Ending, output: &str) -> Self {
         let reason = match ending {
@@ -117,7 +117,7 @@ impl Previews {
         self.modules.iter().filter(is_pending)
     }
 
-    /// The modules of which something is to run.
+    /// The modules that have something to run.
     #[must_use]
     pub fn to_run(&self) -> BTreeSet<ModuleId> {
         let pending = self.pending();

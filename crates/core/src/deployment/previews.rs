@@ -54,7 +54,7 @@ pub struct Preview {
 }
 
 impl Preview {
-    /// The preview of a module of which nothing ran.
+    /// The preview of a module that ran nothing.
     #[must_use]
     pub fn not_run(module: ModuleRef, reason: impl Into<String>) -> Self {
         Self {
@@ -76,7 +76,7 @@ impl Preview {
     }
 }
 
-/// What is shown of one preview, or of several of which nothing ran for the same reason.
+/// What is shown of one preview, or of several that ran nothing for the same reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown<'a> {
     /// The modules, and how their previews ended.
