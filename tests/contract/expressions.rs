@@ -6,7 +6,7 @@
 //! with inputs of every shape that a person or an event may send, with the smallest answer of each function, and with
 //! errors with and without a cause.
 
-use seedflow_contract::{StateMachine, asl};
+use seedflow_contract::{StateMachine, Template, asl};
 use seedflow_core::error::{Error, ErrorName};
 use seedflow_core::ids::BuildId;
 use seedflow_core::module::commit_info::CommitInfo;
@@ -212,6 +212,13 @@ fn of_deploy() -> Value {
         json!({"evaluate": false, "rego": null}),
         json!({"evaluate": false, "rego": {}, "refused": {"error": "DeniedByPolicy", "cause": "why"}}),
     ];
+    let with_previews = json!({"deployment": {}, "waves": [], "plan_key": "k", "counts": null, "preview": true,
+        "warnings": ["w"], "approval": {"plan": "h", "reasons": ["r"], "expires_after_seconds": 9}});
+    let previewed = [
+        json!({"wait_seconds": 3, "preview": true}),
+        json!({"wait_seconds": 0, "preview": false}),
+        json!({"wait_seconds": 0, "preview": false, "previews": [{"group": "g", "module": "m", "state": "succeeded"}]}),
+    ];
     let fetched = json!({"sources": [{"kind": "git", "url": "u", "commit": "c", "key": "k"}]});
     let waves = [
         json!([]),
@@ -221,7 +228,7 @@ fn of_deploy() -> Value {
     let planned: Vec<Value> = waves
         .into_iter()
         .map(planned)
-        .chain([refused, fetch(1), fetch(2), waits, with_rules])
+        .chain([refused, fetch(1), fetch(2), waits, with_rules, with_previews])
         .collect();
     let named = |plan_only: bool, record_refusal: bool, origin: Value| json!({"deployment": {}, "whole": true, "plan_only": plan_only, "record_refusal": record_refusal, "origin": origin});
     let mut placed = named(false, false, json!({}));
@@ -239,6 +246,7 @@ fn of_deploy() -> Value {
         "FetchSources": task(answers(&[fetched])),
         "EvaluatePolicy": task(answers(&evaluated)),
         "ClaimForRefusal": task(answers(&turns())),
+        "PreviewModules": task(answers(&previewed)),
         "RecordWait": task(answers(&[json!({"seconds_left": 9})])),
         "WaitForApproval": task(json!(verdicts)),
         "ExpireApproval": task(answers(&verdicts)),
@@ -371,6 +379,91 @@ fn of_drift_each_has_a_result_and_a_failure_is_the_message_of_its_error() {
         .map(|end| end["cause"].as_str().unwrap())
         .collect();
     assert!(causes.contains(&"the \"why\"\nof it"), "{causes:?}");
+}
+
+/// Whether a rule's condition on a key takes it, by EventBridge's `wildcard` or `suffix`.
+fn takes(condition: &Value, key: &str) -> bool {
+    let Some(wildcard) = condition["wildcard"].as_str() else {
+        return key.ends_with(condition["suffix"].as_str().expect("a wildcard or a suffix"));
+    };
+    let parts: Vec<&str> = wildcard.split('*').collect();
+    let [first, between @ .., last] = &parts[..] else {
+        panic!("a wildcard without a star: {wildcard}")
+    };
+    let Some(mut rest) = key.strip_prefix(first).and_then(|rest| rest.strip_suffix(last)) else {
+        return false;
+    };
+    between.iter().all(|part| match rest.split_once(part) {
+        Some((_, after)) => {
+            rest = after;
+            true
+        }
+        None => false,
+    })
+}
+
+#[test]
+fn an_upload_that_no_rule_takes_fails_with_the_keys_that_start_something() {
+    let rules = Template::read("template.yaml").resources();
+    let is_taken = |key: &str| {
+        ["UploadRule", "RepositoryRule"].iter().any(|rule| {
+            let keys = &rules[rule]["Properties"]["EventPattern"]["detail"]["object"]["key"];
+            keys.as_array()
+                .unwrap()
+                .iter()
+                .any(|condition| takes(condition, key))
+        })
+    };
+    let started = [
+        "sources/p/d/g/m.zip",
+        "sources/p/d/g/m/again.zip",
+        "sources/p/repository.zip",
+        "sources/p/prod/repository.zip",
+        "sources/p/d/g/m.tar.gz",
+        "sources/p.tgz",
+        "own/AROA1/modules/p/d/g/m.zip",
+        "own/AROA1/repositories/p/d.zip",
+    ];
+    let module = "sources/{project}/{deployment}/{group}/{module}.zip";
+    let repository = "sources/{project}/repository.zip or sources/{project}/{name}/repository.zip";
+    let misplaced = [
+        ("sources/shop/dev/vpc.zip", module),
+        ("sources/shop/vpc.zip", repository),
+        ("sources/shop.zip", repository),
+        ("sources/repository.zip", repository),
+        ("sources/shop/dev/network/vpc.ZIP", module),
+        ("sources/shop/dev/network/vpc", module),
+        ("source/shop/dev/network/vpc.zip", module),
+        (
+            "own/AROA1/shop/dev.zip",
+            "own/{principal}/repositories/{project}/{deployment}.zip",
+        ),
+    ];
+    let folder_of_the_console = "sources/shop/";
+    let keys = started
+        .into_iter()
+        .chain([folder_of_the_console])
+        .chain(misplaced.map(|(key, _)| key));
+    let inputs: Vec<Value> = keys.map(|key| json!({"bucket": "work", "key": key})).collect();
+    let machine = StateMachine::read("check-key").definition;
+    let walked = walk(&machine, &json!(inputs), NOW, &json!({}));
+    let taken: Vec<&str> = ends(&walked, "Taken")
+        .iter()
+        .map(|end| end["output"]["key"].as_str().unwrap())
+        .collect();
+    assert_eq!(taken, [&started[..], &[folder_of_the_console]].concat());
+    for key in started {
+        assert!(is_taken(key), "{key}");
+    }
+    let failed = ends(&walked, "Misplaced");
+    assert_eq!(failed.len(), misplaced.len());
+    for (end, (key, expected)) in failed.iter().zip(misplaced) {
+        assert!(!is_taken(key), "{key}");
+        let cause = end["cause"].as_str().unwrap();
+        assert!(cause.contains(expected), "{cause}");
+        assert!(cause.contains(&format!("found \"{key}\"")), "{cause}");
+        assert_eq!(end["error"], "InvalidInput");
+    }
 }
 
 #[test]

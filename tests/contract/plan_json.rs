@@ -39,6 +39,10 @@ fn plan() -> PlanJson {
         "policy": {"document": "policies/p/prod.json", "version": version, "broken": ["b"]},
         "rego": {"document": "policies/p/prod.rego", "version": version, "deny": ["d"], "warn": ["w"], "require_approval": ["a"]},
         "approval": {"plan": version, "reasons": ["rules: a"], "approvers": ["arn:aws:iam::111111111111:role/Lead"], "four_eyes": true, "expires_after_seconds": 60},
+        "previews": [
+            {"group": "g", "module": "a", "state": "failed", "reason": "r", "output": "o"},
+            {"group": "g", "module": "b", "state": "not_run", "reason": "r"},
+        ],
     });
     serde_json::from_value(plan).unwrap()
 }
@@ -60,6 +64,7 @@ fn the_schema_takes_a_plan_and_the_input_of_rules_and_refuses_what_is_wrong() {
         broken(|plan| plan["modules"][0]["definition"]["source"]["kind"] = json!("ftp")),
         broken(|plan| plan["modules"][0]["definition"]["build"]["secret"] = json!("x")),
         broken(|plan| drop(plan["modules"][0].as_object_mut().unwrap().remove("reasons"))),
+        broken(|plan| plan["previews"][0]["state"] = json!("FAILED")),
         broken(|plan| plan["rego"]["deny"] = json!("d")),
         broken(|plan| drop(plan.as_object_mut().unwrap().remove("origin"))),
     ];

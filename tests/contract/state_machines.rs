@@ -15,7 +15,11 @@ use serde_json::Value;
 
 /// The errors that each function names. `build-event` isn't here: EventBridge starts it, not a state, and its failures
 /// go to the queue of failed events.
-const THROWS: [(&str, &[ErrorName]); 13] = [
+const THROWS: [(&str, &[ErrorName]); 14] = [
+    (
+        "PreviewModules",
+        &[AccessDenied, Refused, Throttled, ServiceUnavailable],
+    ),
     (
         "DetectDrift",
         &[InvalidInput, AccessDenied, Refused, Throttled, ServiceUnavailable],
@@ -343,6 +347,8 @@ fn any_failure_of_a_deployment_is_its_own_error() {
             "FetchSources" => "WhatIsPlanned",
             // So are rules that were not evaluated.
             "EvaluatePolicy" => "WhatIsPlanned",
+            // A plan goes on without previews.
+            "PreviewModules" => "WhatIsPlanned",
             // A refusal is recorded even if nobody can say whether the lock is free.
             "ClaimForRefusal" => "RecordRefusal",
             _ => "Failed",
@@ -414,7 +420,8 @@ fn what_is_refused_at_an_end_is_reported_and_holds_nothing_up() {
     assert_eq!(states["NotAllSettled"]["Type"], "Fail");
 }
 
-/// Who may start this machine only can't deploy: no field of an input overrides those that make it a plan.
+/// Who may start this machine only can't deploy, and runs nothing of the repository: no field of an input overrides those
+/// that make it a plan.
 #[test]
 fn what_is_started_to_plan_plans_and_nothing_else() {
     let (start, states) = machine("plan");
@@ -422,7 +429,7 @@ fn what_is_started_to_plan_plans_and_nothing_else() {
     let asked = &states[&start]["Arguments"];
     assert_eq!(
         asked["Input"],
-        "{% $merge([$states.input, {'plan_only': true, 'record_refusal': false}]) %}"
+        "{% $merge([$states.input, {'plan_only': true, 'record_refusal': false, 'preview': false}]) %}"
     );
     // Its readers are allowed executions of this name, and no others.
     assert_eq!(asked["Name"], "{% 'plan-' & $states.context.Execution.Name %}");
@@ -467,6 +474,7 @@ fn an_input_that_is_sent_on_fits_with_any_characters() {
 #[test]
 fn no_definition_and_no_template_has_a_partition_of_its_own() {
     for path in [
+        "statemachine/check-key.asl.json",
         "statemachine/deploy-module.asl.json",
         "statemachine/deploy.asl.json",
         "statemachine/drift.asl.json",

@@ -82,7 +82,7 @@ impl Task {
             ("deploy-module", _) => Some("RecordFailure"),
             ("deploy", "DeployModule") => Some("ModuleFailed"),
             ("deploy", "ClaimForRefusal") => Some("RecordRefusal"),
-            ("deploy", "FetchSources" | "EvaluatePolicy") => Some("WhatIsPlanned"),
+            ("deploy", "FetchSources" | "EvaluatePolicy" | "PreviewModules") => Some("WhatIsPlanned"),
             ("deploy", _) => Some("Failed"),
             ("drift", "ListModules") => Some("Failed"),
             ("drift", "CheckDrift") => Some("BatchChecked"),

@@ -19,7 +19,7 @@ use serde_json::Value;
 const VARIABLES: [&str; 2] = ["STACK_NAME", "WORK_BUCKET"];
 
 /// The functions with their further variables.
-const FUNCTIONS: [(&str, &str, &[&str]); 16] = [
+const FUNCTIONS: [(&str, &str, &[&str]); 17] = [
     (
         "AcquireLock",
         "acquire-lock",
@@ -125,6 +125,21 @@ const FUNCTIONS: [(&str, &str, &[&str]); 16] = [
     (
         "DetectDrift",
         "detect-drift",
+        &[
+            "CODEBUILD_PROJECT",
+            "BUILD_IMAGE",
+            "BUILD_COMPUTE_TYPE",
+            "BUILD_ENVIRONMENT_TYPE",
+            "BUILD_PRIVILEGED",
+            "BUILD_TIMEOUT_MINUTES",
+            "BUILD_QUEUED_TIMEOUT_MINUTES",
+            "BUILD_LOG_GROUP",
+            "PERMISSIONS_BOUNDARY_ARN",
+        ],
+    ),
+    (
+        "PreviewModules",
+        "preview-modules",
         &[
             "CODEBUILD_PROJECT",
             "BUILD_IMAGE",

@@ -113,7 +113,7 @@ fn only_functions_at_home_that_may_assume_a_role_are_trusted_by_it_and_with_the_
 }
 
 #[test]
-fn the_bucket_admits_three_functions_of_home_and_no_build_of_another_account() {
+fn the_bucket_admits_four_functions_of_home_and_no_build_of_another_account() {
     let resources = resources(TARGET);
     let policy = &resources["BuildBucketPolicy"]["Properties"]["PolicyDocument"];
     for statement in policy["Statement"].as_array().unwrap() {
@@ -124,7 +124,8 @@ fn the_bucket_admits_three_functions_of_home_and_no_build_of_another_account() {
                     && admitted.iter().all(|role| [
                         "UpdateMetadataRole",
                         "StartBuildRole",
-                        "DetectDriftRole"
+                        "DetectDriftRole",
+                        "PreviewModulesRole"
                     ]
                     .contains(&role.as_str())),
                 "{statement}"

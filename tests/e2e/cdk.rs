@@ -16,13 +16,18 @@ const PATIENCE: Duration = Duration::from_secs(900);
 /// does not know `AWS_ENDPOINT_URL`.
 const GENERATIONS: [&str; 4] = ["2.82.0", "2.128.0", "2.155.0", "2.1031.0"];
 
-/// An app with an asset, for the CDK's own bootstrap. Its library is the oldest one, which each command can read.
+/// An app with an asset, for the CDK's own bootstrap. Its library is the oldest one, which each command can read. One has a
+/// bucket that a function of the CDK empties: it asks for the SDK that Lambda's runtimes contain.
 const APP: &str = r#"
 const cdk = require("aws-cdk-lib");
+const s3 = require("aws-cdk-lib/aws-s3");
 const { Asset } = require("aws-cdk-lib/aws-s3-assets");
 const env = { account: process.env.CDK_DEFAULT_ACCOUNT, region: process.env.CDK_DEFAULT_REGION };
 const stack = new cdk.Stack(new cdk.App(), process.env.STACK_NAME, { env });
 new cdk.CfnOutput(stack, "Asset", { value: new Asset(stack, "File", { path: "app.js" }).s3ObjectUrl });
+if (process.env.STACK_NAME === "cdk-2-82-0") {
+    new s3.Bucket(stack, "Emptied", { removalPolicy: cdk.RemovalPolicy.DESTROY, autoDeleteObjects: true });
+}
 "#;
 
 async fn succeeds(stack: &TestStack, input: &Value) {

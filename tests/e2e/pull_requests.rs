@@ -124,7 +124,9 @@ async fn ran(command: &mut Command) -> (Option<i32>, String) {
 /// A repository with one module, which takes a variable.
 fn repository() -> WorkTree {
     let tree = WorkTree::new();
-    let module = Module::running("build", &["seedfarmer metadata add -k Where -v here"]);
+    let phases = |command: &str| json!({"phases": {"build": {"commands": [command]}}});
+    let deploy = phases("seedfarmer metadata add -k Where -v here");
+    let module = Module::with_deployspec(&json!({"deploy": deploy, "preview": phases("env")}).to_string());
     let deployed = Repository::default().module("modules/m", &module);
     deployed.write(tree.folder());
     tree.write(
@@ -267,7 +269,7 @@ fn the_build_of_a_pull_request_plans_with_a_role_that_can_do_nothing_else() {
         let (code, said) = build("p:first").await;
         assert_eq!(code, Some(0), "{said}");
         let lines = format!(
-            "plan of asked/dev, commit {commit}:\n  deploy g/m: first deployment\nin all: 1 deploy\n"
+            "plan of asked/dev, commit {commit}:\n  deploy g/m: first deployment\n  preview of g/m not run: nobody who may deploy asked for it (seedflow plan --preview); the plan of a pull request runs none\nin all: 1 deploy\n"
         );
         assert!(said.contains(&lines), "{said}");
         assert!(!said.contains("a-value-of-a-variable"), "{said}");
@@ -289,7 +291,7 @@ fn the_build_of_a_pull_request_plans_with_a_role_that_can_do_nothing_else() {
         stack.put(key, zip_of(&tree, "HEAD~1")).await;
         let more = json!({
             "project": project, "source": {"key": key}, "plan_only": false, "record_refusal": true,
-            "env": {"STAGE": "x"}, "force_update": true,
+            "env": {"STAGE": "x"}, "force_update": true, "preview": true,
         });
         let start = json!({"stateMachineArn": plan, "name": "pull-request-more", "input": more.to_string()});
         stack
@@ -313,6 +315,16 @@ fn the_build_of_a_pull_request_plans_with_a_role_that_can_do_nothing_else() {
             "{}: {}",
             finished.error, finished.cause
         );
+
+        assert_eq!(
+            finished.output["previews"][0]["state"], "not_run",
+            "{}",
+            finished.output
+        );
+        let builds = stack
+            .builds_of(&format!("{}-read-only", about.project_name))
+            .await;
+        assert!(!json!(builds).to_string().contains("\"asked\""), "{builds:?}");
 
         assert_eq!(stack.deployment_status(project, "dev").await, Value::Null);
         assert_eq!(stack.keys("sources/asked/").await, [""; 0]);

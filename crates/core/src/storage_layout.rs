@@ -55,6 +55,12 @@ pub fn is_upload(key: &str) -> bool {
     folders.iter().any(|folder| path.starts_with(folder)) && key.len() <= MAX_KEY
 }
 
+/// Whether a repository's key is one below which those may upload who may plan and nothing else.
+#[must_use]
+pub fn is_planned_only(key: &str) -> bool {
+    key.starts_with("uploads/_plans/")
+}
+
 /// The principal in whose own folder an upload is, as `aws:userid` names it; `None` for a key where several may write.
 #[must_use]
 pub fn owner_of_upload(key: &str) -> Option<&str> {
@@ -493,6 +499,12 @@ impl ExecutionArn {
     #[must_use]
     pub fn plan_parts_key(&self) -> String {
         format!("plans/{}/parts.json", self.name())
+    }
+
+    /// The key of the previews of a deployment's plan.
+    #[must_use]
+    pub fn previews_key(&self) -> String {
+        format!("plans/{}/previews.json", self.name())
     }
 
     /// The key of an input that is too long to share a payload with anything else.

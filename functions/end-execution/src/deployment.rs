@@ -112,7 +112,12 @@ impl Handler {
             return Ok(());
         };
         let key = plan.deployment.report_key(execution);
-        let text = report::report(plan, &status, &[]).to_string();
+        let previews = match &plan.approval {
+            Some(_) => refused.note(plans::find_previews(&self.modules.work, execution).await)?,
+            None => None,
+        };
+        let previews = previews.flatten().map(|previews| previews.results());
+        let text = report::report(plan, &status, &[], &previews.unwrap_or_default()).to_string();
         let written = refused.note(self.modules.work.put(&key, text).await)?;
         let report = written.map(|()| ReportAt {
             bucket: self.modules.work.name().to_owned(),

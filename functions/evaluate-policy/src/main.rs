@@ -273,6 +273,7 @@ impl OfModule<'_> {
             policy: None,
             rego: None,
             approval: None,
+            previews: Vec::new(),
         }
     }
 

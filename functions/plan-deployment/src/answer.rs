@@ -8,6 +8,7 @@ use seedflow_core::approval::ApprovalNeeded;
 use seedflow_core::deployment::input::{Action, DeploymentInput};
 use seedflow_core::deployment::plan::{Plan, Wave, spill_long_inputs};
 use seedflow_core::deployment::plan_parts::PlanParts;
+use seedflow_core::deployment::previews::{self, Preview};
 use seedflow_core::deployment::remote_source::RemoteSource;
 use seedflow_core::deployment::rollback::Rollback;
 use seedflow_core::error::{Error, ErrorName, Refused, Result};
@@ -76,6 +77,12 @@ pub(crate) struct Planned {
     /// The approval that the plan needs before it runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) approval: Option<ApprovalNeeded>,
+    /// Whether previews are to be run.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) preview: bool,
+    /// The previews of a plan that is only shown, if there is none to run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) previews: Vec<Preview>,
     /// The remote sources that have to be fetched before anything can be planned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fetch: Option<Vec<RemoteSource>>,
@@ -114,6 +121,8 @@ pub(crate) async fn answer(
         shortened: false,
         evaluate: false,
         approval: None,
+        preview: false,
+        previews: Vec::new(),
         fetch: None,
         refused: None,
     };
@@ -134,6 +143,12 @@ pub(crate) async fn answer(
         plans::store_parts(work, execution, &PlanParts::of(&plan)).await?;
     }
     plans::store_deployment(work, execution, &plan).await?;
+    answer.preview = plan.previews.has_pending();
+    if answer.preview {
+        plans::store_previews(work, execution, &plan.previews).await?;
+    } else if request.plan_only {
+        answer.previews = previews::shortened(plan.previews.results(), previews::MAX_IN_ANSWER);
+    }
     answer.counts = json!(plan.counts());
     answer.policy = plan.policy.clone();
     answer.rollback = plan.rollback.clone();

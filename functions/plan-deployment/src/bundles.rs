@@ -21,17 +21,23 @@ use crate::repository::Read;
 /// Number of concurrent uploads.
 const UPLOADS: usize = 8;
 
-/// Stores the bundles that a plan needs.
-pub(crate) async fn store(bucket: &Bucket, read: Read, plan: &Plan) -> Result<()> {
-    let wanted: BTreeSet<ModuleId> = plan
-        .modules
+/// The modules whose bundles a plan needs.
+pub(crate) fn of(plan: &Plan) -> BTreeSet<ModuleId> {
+    plan.modules
         .iter()
         .filter(|planned| planned.execution.is_some() && planned.action != PlannedAction::Destroy)
         .map(|planned| {
             let (group, module) = (planned.module.group.clone(), planned.module.module.clone());
             plan.deployment.module(group, module)
         })
-        .collect();
+        .collect()
+}
+
+/// Stores the bundles of modules.
+pub(crate) async fn store(bucket: &Bucket, read: Read, wanted: &BTreeSet<ModuleId>) -> Result<()> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
     let (mut archives, packings) = read.into_archives();
     let mut uploads = JoinSet::new();
     for (id, packing) in packings {

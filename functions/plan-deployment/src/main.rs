@@ -11,13 +11,13 @@
 
 mod answer;
 mod bundles;
+mod planning;
 mod policy;
 mod repository;
 mod rollback;
 mod state;
 mod targets;
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 
 use jiff::Timestamp;
@@ -26,31 +26,22 @@ use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::plans;
-use seedflow_core::deployment::definitions;
 use seedflow_core::deployment::input::{Action, DeploymentInput};
-use seedflow_core::deployment::plan::Plan;
-use seedflow_core::deployment::planner;
-use seedflow_core::deployment::planner::{PlannableGroup, Planning};
+use seedflow_core::deployment::preview_builds::Previews;
 use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
-use seedflow_core::deployment::renames::Renames;
 use seedflow_core::deployment::repository::Loaded;
-use seedflow_core::deployment::rollback::{After, OnFailure, Rollback, To};
-use seedflow_core::deployment::selection::Forced;
-use seedflow_core::deployment::state::State;
-use seedflow_core::deployment::targets::{TargetProblems, TargetsAsked};
+use seedflow_core::deployment::rollback::{After, To};
 use seedflow_core::error::{Error, ErrorName, Result, excerpt};
-use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
+use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn};
 use seedflow_core::module::commit_info::CommitInfo;
-use seedflow_core::module::definition::{DefinedBuild, DefinedSource, Surroundings};
-use seedflow_core::module::fingerprint::VersionsByTarget;
+use seedflow_core::module::definition::DefinedBuild;
 use seedflow_core::module::input::Limits;
-use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::{Named, Outcome, Planned, answer};
-use crate::repository::{Asked, Read, Stores};
+use crate::repository::{Asked, Stores};
 use crate::targets::Targets;
 
 #[derive(Deserialize)]
@@ -273,7 +264,9 @@ impl Handler {
             }
         };
         let made = match (made, &approved) {
-            (Ok(Outcome::Planned(plan, waves)), Some(hash)) => {
+            (Ok(Outcome::Planned(mut plan, waves)), Some(hash)) => {
+                // The approver has seen them.
+                plan.previews = Previews::default();
                 let same = policy::check_approved(&self.modules.work, &plan, execution, hash).await;
                 same.map(|()| Outcome::Planned(plan, waves))
             }
@@ -297,136 +290,6 @@ impl Handler {
             parameters: &self.modules.parameters,
         }
     }
-
-    async fn destroy(
-        &self,
-        deployment: &DeploymentId,
-        request: &DeploymentInput,
-        (execution, home): (&ExecutionArn, &AwsEnvironment),
-    ) -> Result<Outcome> {
-        let state = state::state(&self.modules, deployment).await?;
-        request.refuse_unknown(&known(&[], state.modules()))?;
-        let (mut plan, waves) = planner::destroying(&Planning {
-            deployment,
-            execution,
-            state: &state,
-            renames: &Renames::default(),
-            versions: &VersionsByTarget::new(),
-            only: &request.only,
-            concurrency: self.limits.maxima.concurrency,
-        });
-        plan.started_by.clone_from(&request.started_by);
-        let problems = TargetProblems::default();
-        self.targets.refuse(problems, (&plan, &state), home).await?;
-        policy::apply(&self.modules.work, &mut plan, &state, true).await?;
-        Ok(Outcome::Planned(Box::new(plan), waves))
-    }
-
-    async fn deploy(
-        &self,
-        (mut read, mut state, force, on_failure): (Read, State, &Forced, OnFailure),
-        request: &DeploymentInput,
-        execution: &ExecutionArn,
-        home: &AwsEnvironment,
-    ) -> Result<Outcome> {
-        let mut groups = read.groups(force);
-        let problems = self.targets.check(&groups, &read.targets, home).await?;
-        let renames = Renames::apply(&mut groups, &mut state, &request.only, execution);
-        request.refuse_unknown(&known(&groups, state.deployed()))?;
-        let planning = Planning {
-            deployment: &read.deployment,
-            execution,
-            state: &state,
-            renames: &renames,
-            versions: &self.targets.versions(&groups, &problems, home).await?,
-            only: &request.only,
-            concurrency: self.limits.maxima.concurrency,
-        };
-        let (mut plan, waves) = planner::deploying(&planning, &groups, force, read.commit_info.clone());
-        self.targets.refuse(problems, (&plan, &state), home).await?;
-        plan.sources = read.fetched.iter().map(FetchedSource::shown).collect();
-        plan.warnings.append(&mut read.warnings);
-        plan.started_by.clone_from(&request.started_by);
-        policy::apply(&self.modules.work, &mut plan, &state, false).await?;
-        let from = (&read.sources(), &read.commits());
-        self.explain(&mut plan, &planning, &groups, from, (request.plan_only, home))
-            .await?;
-        if !request.plan_only && plan.refuse().is_ok() {
-            rollback::prepare(&self.modules, &mut plan, on_failure).await?;
-            bundles::store(&self.modules.work, read, &plan).await?;
-        }
-        Ok(Outcome::Planned(Box::new(plan), waves))
-    }
-
-    /// Plans to deploy again what an earlier execution of the deployment left.
-    async fn roll_back(
-        &self,
-        deployment: &DeploymentId,
-        request: &DeploymentInput,
-        asked: RollbackRequest,
-        (execution, home): (&ExecutionArn, &AwsEnvironment),
-    ) -> Result<Outcome> {
-        let mut state = state::state(&self.modules, deployment).await?;
-        let earlier = rollback::find(&self.modules, deployment, asked.to, &state).await?;
-        let mut groups = earlier.record.plannable(&earlier.modules);
-        let problems = self
-            .targets
-            .check(&groups, &TargetsAsked::default(), home)
-            .await?;
-        let renames = Renames::apply(&mut groups, &mut state, &request.only, execution);
-        request.refuse_unknown(&known(&groups, state.deployed()))?;
-        let planning = Planning {
-            deployment,
-            execution,
-            state: &state,
-            renames: &renames,
-            versions: &self.targets.versions(&groups, &problems, home).await?,
-            only: &request.only,
-            concurrency: self.limits.maxima.concurrency,
-        };
-        let commit_info = earlier.record.commit_info.clone();
-        let (mut plan, waves) = planner::rolling_back(&planning, &groups, asked.destroy_new, commit_info);
-        self.targets.refuse(problems, (&plan, &state), home).await?;
-        plan.started_by.clone_from(&request.started_by);
-        plan.rollback = Some(Rollback {
-            after: asked.after,
-            ..earlier.record.rollback()
-        });
-        policy::apply(&self.modules.work, &mut plan, &state, false).await?;
-        rollback::check_bundles(&self.modules, &earlier, &plan).await?;
-        let from = (&earlier.sources(), &earlier.commits());
-        self.explain(&mut plan, &planning, &groups, from, (request.plan_only, home))
-            .await?;
-        Ok(Outcome::Planned(Box::new(plan), waves))
-    }
-
-    /// Adds what rules and people see of a plan: what each module is deployed from, and in a plan that is only shown the
-    /// values that change.
-    async fn explain(
-        &self,
-        plan: &mut Plan,
-        planning: &Planning<'_>,
-        groups: &[PlannableGroup],
-        (sources, commits): (
-            &BTreeMap<ModuleId, DefinedSource>,
-            &BTreeMap<ModuleId, CommitInfo>,
-        ),
-        (plan_only, home): (bool, &AwsEnvironment),
-    ) -> Result<()> {
-        if plan_only || plan.rules.is_some() {
-            let around = Surroundings {
-                home,
-                build: &self.build,
-            };
-            definitions::add(plan, planning, groups, sources, &around);
-        }
-        if plan_only {
-            let again = planner::deployed_again(plan, planning.state);
-            let records = state::records(&self.modules, &again, planning.renames).await?;
-            planner::add_changed_values(plan, planning, groups, commits, &records);
-        }
-        Ok(())
-    }
 }
 
 /// The error of a manifest that names other sources than it did before they were fetched. To fetch again could go on for
@@ -440,12 +303,4 @@ fn replaced(sources: &[RemoteSource]) -> Error {
             excerpt(&named.join(", "), 1000)
         ),
     )
-}
-
-/// The modules that an input can name.
-fn known(groups: &[planner::PlannableGroup], stored: Vec<ModuleRef>) -> Vec<ModuleRef> {
-    let modules = groups.iter().flat_map(|group| &group.modules);
-    let mut known: Vec<ModuleRef> = modules.map(|module| ModuleRef::from(&module.id)).collect();
-    known.extend(stored);
-    known
 }

@@ -16,7 +16,14 @@ pub struct StateMachine {
 
 impl StateMachine {
     /// The names of all definitions.
-    pub const ALL: [&str; 5] = ["deploy-module", "deploy", "plan", "drift", "end-execution"];
+    pub const ALL: [&str; 6] = [
+        "deploy-module",
+        "deploy",
+        "plan",
+        "drift",
+        "end-execution",
+        "check-key",
+    ];
 
     /// The definition with this name in `statemachine/`.
     pub fn read(name: &str) -> Self {

@@ -44,7 +44,7 @@ fn no_upload_starts_an_execution_of_one_version() {
         })
         .flat_map(|rule| items(&rule["Properties"]["Targets"]))
         .collect();
-    assert_eq!(uploads.len(), 2);
+    assert_eq!(uploads.len(), 3);
     for target in uploads {
         let transformer = &target["InputTransformer"];
         let paths = transformer["InputPathsMap"].as_object().unwrap();

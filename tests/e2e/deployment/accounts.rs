@@ -13,10 +13,7 @@ use seedflow_local::client::deployment;
 use seedflow_local::git::{Remote, Wanted};
 use serde_json::{Value, json};
 
-use super::{STACK, TARGETS, assert_state, id_of, pages, results};
-
-/// Another region of Seedflow's own account.
-pub const NEAR: &str = "111122223333/eu-central-1";
+use super::{NEAR, STACK, TARGETS, assert_state, id_of, pages, results};
 
 /// A parameter of one name in several accounts.
 const STORED: &str = "/shared/accounts";

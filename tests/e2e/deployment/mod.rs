@@ -12,6 +12,7 @@ mod order;
 mod pages;
 mod plans;
 mod policies;
+mod previews;
 mod rego;
 mod removals;
 mod renames;
@@ -26,6 +27,9 @@ use serde_json::Value;
 /// An account of another region, and one of the same.
 pub const TARGETS: [&str; 2] = ["222222222222/eu-west-1", "333333333333/us-east-1"];
 
+/// Another region of Seedflow's own account.
+pub const NEAR: &str = "111122223333/eu-central-1";
+
 /// Shared with other suites that need no settings of their own. Manifests may take variables from Parameter Store,
 /// builds may have networks, and two other accounts and another region of its own are targets.
 pub static STACK: Shared = Shared::new(|| StackOptions {
@@ -38,7 +42,7 @@ pub static STACK: Shared = Shared::new(|| StackOptions {
     .into(),
     targets: TARGETS
         .iter()
-        .chain([&accounts::NEAR])
+        .chain([&NEAR])
         .map(|target| target.parse().expect("a target"))
         .collect(),
     ..StackOptions::default()

@@ -82,7 +82,12 @@ async fn execution_of(stack: &TestStack, key: &str) -> String {
 
 /// What Step Functions says of that execution, if there is one.
 async fn described(stack: &TestStack, key: &str) -> Option<Value> {
-    for execution in stack.executions().await {
+    newest_of(stack, &stack.about().state_machine_arn, key).await
+}
+
+/// What Step Functions says of the newest execution of a state machine whose input names this key.
+async fn newest_of(stack: &TestStack, machine: &str, key: &str) -> Option<Value> {
+    for execution in stack.executions_of(machine).await {
         let call = json!({"executionArn": execution});
         let described = stack
             .call("states", "AWSStepFunctions.DescribeExecution", call)
@@ -98,19 +103,25 @@ async fn described(stack: &TestStack, key: &str) -> Option<Value> {
 }
 
 #[test]
-fn an_upload_of_another_archive_or_with_a_level_too_many_starts_an_execution_that_says_so() {
+fn an_upload_of_another_archive_or_with_a_wrong_number_of_levels_starts_an_execution_that_says_so() {
     run(async {
         let stack = STACK.get().await;
-        for (key, message) in [
-            ("sources/uploaded/prod/net/vpc.tar.gz", "only zips are read"),
+        let deploy_module = &stack.about().state_machine_arn;
+        let check_key = &deploy_module.replace("deploy-module", "check-key");
+        let module = "sources/{project}/{deployment}/{group}/{module}.zip";
+        for (key, machine, message) in [
             (
-                "sources/uploaded/prod/net/vpc/again.zip",
-                "sources/{project}/{deployment}/{group}/{module}.zip",
+                "sources/uploaded/prod/net/vpc.tar.gz",
+                deploy_module,
+                "only zips are read",
             ),
+            ("sources/uploaded/prod/net/vpc/again.zip", deploy_module, module),
+            ("sources/uploaded/prod/vpc.zip", check_key, module),
+            ("source/uploaded/prod/net/vpc.zip", check_key, module),
         ] {
             stack.put(key, vec![0x1f, 0x8b]).await;
             let ended = eventually("the end of the execution of an upload", || async {
-                let found = described(stack, key).await;
+                let found = newest_of(stack, machine, key).await;
                 found.filter(|described| described["status"] != "RUNNING")
             })
             .await;

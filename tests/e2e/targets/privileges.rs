@@ -51,7 +51,7 @@ const TRUSTED: [(&str, &[&str]); 6] = [
     (ROLES, &["ModuleStackRole"]),
     (PAGES, &["PublishReportRole"]),
     (DRIFT, &["DetectDriftRole"]),
-    (READ_ONLY, &["DetectDriftRole"]),
+    (READ_ONLY, &["DetectDriftRole", "PreviewModulesRole"]),
 ];
 
 const MODULE: &str = "seedflow-module-privileges";

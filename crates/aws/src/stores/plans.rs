@@ -2,6 +2,7 @@
 
 use seedflow_core::deployment;
 use seedflow_core::deployment::plan_parts::PlanParts;
+use seedflow_core::deployment::preview_builds::Previews;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
@@ -110,6 +111,18 @@ pub async fn store_parts(bucket: &Bucket, execution: &ExecutionArn, parts: &Plan
     // Keys are strings only, so this can't fail.
     let text = serde_json::to_string(parts).unwrap_or_default();
     bucket.put(&execution.plan_parts_key(), text).await
+}
+
+/// The previews of a plan; `None` if it has none.
+pub async fn find_previews(bucket: &Bucket, execution: &ExecutionArn) -> Result<Option<Previews>> {
+    find(bucket, &execution.previews_key()).await
+}
+
+/// Stores the previews of a plan, as far as they are.
+pub async fn store_previews(bucket: &Bucket, execution: &ExecutionArn, previews: &Previews) -> Result<()> {
+    // Keys are strings only, so this can't fail.
+    let text = serde_json::to_string(previews).unwrap_or_default();
+    bucket.put(&execution.previews_key(), text).await
 }
 
 /// The parts of the plan that was approved.

@@ -8,13 +8,14 @@ use seedflow_aws::services::identity;
 use seedflow_aws::services::lambda::{self, Answer};
 use seedflow_core::approval::{ApprovalSummary, Says, Submission};
 use seedflow_core::deployment::plan::PlannedModule;
+use seedflow_core::deployment::previews::Preview;
 use seedflow_core::ids::DeploymentId;
 use seedflow_terminal::{Tone, Ui};
 use serde_json::json;
 
 use super::confirm::{can_ask, confirmed};
 use super::named::{Named, What};
-use super::plan::table_of;
+use super::plan::{show_previews, table_of};
 use super::reading::print_json_line;
 use crate::account::Account;
 use crate::exit::{Refused, is_refusal};
@@ -159,6 +160,9 @@ async fn show(account: &Account, waiting: &ApprovalSummary, ui: &Ui) -> Result<(
     let report = report::json(&account.bucket(), &key).await?;
     let modules: Vec<PlannedModule> = serde_json::from_value(report["plan"].clone())?;
     table_of(&modules).show(ui);
+    let previews: Vec<Preview> =
+        serde_json::from_value(report.get("previews").cloned().unwrap_or(json!([])))?;
+    show_previews(&previews, ui);
     for reason in &request.needed.reasons {
         ui.say(format!("waits because of {reason}"));
     }

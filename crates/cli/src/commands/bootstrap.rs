@@ -18,7 +18,7 @@ use super::settings::parse_text;
 use crate::account::StackArguments;
 use crate::exit::{Refused, Wrong};
 
-/// The template of targets. CreateStack takes up to 51,200 bytes.
+/// The template of targets.
 const TEMPLATE: &str = include_str!("../../../../template-target.yaml");
 const EXAMPLE: &str = "Example: seedflow bootstrap target --home 111111111111/us-east-1 --account 222222222222 --region eu-west-1 --profile team";
 /// Pause between two looks at the stack.
@@ -64,6 +64,13 @@ impl Bootstrap {
     }
 }
 
+/// The template without its comments: CreateStack takes up to 51,200 bytes.
+fn body() -> String {
+    let is_code = |line: &&str| !matches!(line.trim_start().chars().next(), None | Some('#'));
+    let code: Vec<&str> = TEMPLATE.lines().filter(is_code).collect();
+    code.join("\n")
+}
+
 impl BootstrapTarget {
     async fn run(self, arguments: &StackArguments, ui: &Ui) -> Result<ExitCode> {
         let config = arguments.aws_config().await;
@@ -72,7 +79,7 @@ impl BootstrapTarget {
         let home = arguments.stack_name();
         let template = NamedTemplate {
             stack: format!("{home}-target"),
-            body: TEMPLATE,
+            body: &body(),
             parameters: self.parameters(&home),
         };
         let cloudformation = CloudFormation::new(&config);
@@ -200,13 +207,15 @@ mod tests {
 
     #[test]
     fn the_template_fits_a_request_and_gets_the_place_of_home() {
-        assert!(TEMPLATE.len() <= 51_200, "{}", TEMPLATE.len());
+        let body = body();
+        assert!(body.len() <= 51_200, "{}", body.len());
+        assert!(body.starts_with("AWSTemplateFormatVersion") && !body.contains("\n  # "));
         let command = BootstrapTarget {
             parameters: vec![("LogRetentionDays".to_owned(), "7".to_owned())],
             ..with_account(None)
         };
         for (name, value) in command.parameters("seedflow") {
-            assert!(TEMPLATE.contains(&format!("\n  {name}:\n")), "{name}");
+            assert!(body.contains(&format!("\n  {name}:\n")), "{name}");
             assert!(!value.is_empty());
         }
     }

@@ -20,7 +20,7 @@ impl Completions {
     pub fn run<C: CommandFactory>(&self, ui: &Ui) -> Result<ExitCode> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut C::command(), "seedflow", &mut script);
-        let script = String::from_utf8(script).context("the completions are no text")?;
+        let script = String::from_utf8(script).context("the completions are not valid UTF-8")?;
         ui.say(script.trim_end());
         Ok(ExitCode::SUCCESS)
     }

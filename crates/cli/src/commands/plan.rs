@@ -9,6 +9,7 @@ use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_core::approval::ApprovalNeeded;
 use seedflow_core::deployment::plan::{PlannedAction, PlannedModule};
 use seedflow_core::deployment::plan_json::{PlanJson, has_changes};
+use seedflow_core::deployment::previews::{Preview, PreviewState, Shown, shown};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::policy::Decision;
 use seedflow_core::policy::rego::Verdict;
@@ -16,6 +17,7 @@ use seedflow_core::workflow::ending::{Described, ExecutionStatus};
 use seedflow_terminal::{Tone, Ui};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use super::cancel::CANCELED;
 use super::reading::print_json_line;
@@ -47,13 +49,26 @@ pub struct Plan {
     /// Ends with 3 if there are changes.
     #[arg(long)]
     detailed_exitcode: bool,
+    /// Runs the preview phases of the modules that would be deployed, with read-only rights, and shows what they print. Takes the
+    /// right to deploy.
+    #[arg(long)]
+    preview: bool,
 }
 
 impl Plan {
     /// Runs the command.
     pub async fn run(self, account: &Account, ui: &Ui) -> Result<ExitCode> {
-        let input = self.repository.input(Purpose::Plan, account, ui).await?;
-        let output = planned(account, &input, ui).await?;
+        let output = match self.preview {
+            true => {
+                // What nobody may write who may only plan, and the state machine that they can't start.
+                let input = self.repository.input(Purpose::Deployment, account, ui).await?;
+                previewed(account, input, ui).await?
+            }
+            false => {
+                let input = self.repository.input(Purpose::Plan, account, ui).await?;
+                planned(account, &input, ui).await?
+            }
+        };
         let planned = Planned::of(&output, account)?;
         if self.json {
             print_json_line(planned.json(output)?, ui);
@@ -88,11 +103,37 @@ pub(super) async fn planned(account: &Account, input: &Value, ui: &Ui) -> Result
     let asked = sfn.start(&account.plan_arn(), &unique(), input).await?;
     let plan = account.plan_execution(&asked);
     let _live = ui.quiet_task("planning");
+    wait_for((&plan, &asked), interrupted, &sfn).await
+}
+
+/// Plans with previews by an execution of the state machine that also deploys, and waits for its output.
+///
+/// # Errors
+/// As [`planned`].
+async fn previewed(account: &Account, mut input: Value, ui: &Ui) -> Result<Value> {
+    let interrupted = tokio::spawn(tokio::signal::ctrl_c());
+    input["plan_only"] = json!(true);
+    input["preview"] = json!(true);
+    let sfn = account.step_functions();
+    let name = format!("plan-{}", unique());
+    let plan = sfn
+        .start(&account.deploy_state_machine_arn, &name, &input)
+        .await?;
+    let _live = ui.quiet_task("planning, and running previews");
+    wait_for((&plan, &plan), interrupted, &sfn).await
+}
+
+/// Waits for the output of the execution that plans, which `asked` starts or is.
+async fn wait_for(
+    (plan, asked): (&ExecutionArn, &ExecutionArn),
+    interrupted: JoinHandle<std::io::Result<()>>,
+    sfn: &StepFunctions,
+) -> Result<Value> {
     tokio::select! {
-        output = output_of(&plan, &asked, &sfn) => output,
+        output = output_of(plan, asked, sfn) => output,
         interrupted = interrupted => {
             interrupted??;
-            for execution in [&asked, &plan] {
+            for execution in [asked, plan] {
                 sfn.stop(execution, CANCELED, "Ctrl-C in seedflow plan").await?;
             }
             Err(Interrupted("Stopped planning; nothing was changed.").into())
@@ -164,6 +205,7 @@ pub(super) struct Planned {
     notes: Vec<String>,
     rego: Option<Verdict>,
     approval: Option<ApprovalNeeded>,
+    previews: Vec<Preview>,
 }
 
 impl Planned {
@@ -193,6 +235,7 @@ impl Planned {
                 .map(ApprovalNeeded::deserialize)
                 .transpose()?,
             notes: notes.unwrap_or_default(),
+            previews: Vec::<Preview>::deserialize(output.get("previews").unwrap_or(&json!([])))?,
         })
     }
 
@@ -280,6 +323,7 @@ impl Planned {
         if self.changes().next().is_some() {
             table_of(&self.modules).show(ui);
         }
+        show_previews(&self.previews, ui);
         for note in &self.notes {
             ui.say(format!("note: {note}"));
         }
@@ -305,6 +349,12 @@ impl Planned {
             let why = lines.join("<br>");
             text.push_str(&format!("| {} | `{}` | {why} |\n", word(module).0, module.module));
         }
+        for preview in shown(&self.previews) {
+            text.push_str(&preview_in_markdown(preview));
+        }
+        for note in &self.notes {
+            text.push_str(&format!("\nnote: {}\n", escaped(note)));
+        }
         for broken in self.broken() {
             text.push_str(&format!("\nrefused by the policy: {}\n", escaped(&broken)));
         }
@@ -321,6 +371,35 @@ impl Planned {
             ..plan
         }))
     }
+}
+
+/// What the previews of modules show.
+pub(super) fn show_previews(previews: &[Preview], ui: &Ui) {
+    for preview in shown(previews) {
+        let tone = match preview.state {
+            PreviewState::Succeeded => Tone::Good,
+            PreviewState::Failed => Tone::Bad,
+            PreviewState::NotRun => Tone::Quiet,
+        };
+        ui.say(ui.paint(tone, &preview.line));
+        for line in preview.output.lines() {
+            ui.say(format!("  {line}"));
+        }
+    }
+}
+
+/// A preview with its output folded. What a module prints is text: a line of code for each of its own.
+fn preview_in_markdown(preview: Shown<'_>) -> String {
+    let heading = escaped(&preview.line);
+    if preview.output.is_empty() {
+        return format!("\n{heading}\n");
+    }
+    // An indented block ends with the first line that isn't indented, and no line of the output is that.
+    let lines: Vec<String> = preview.output.lines().map(|line| format!("    {line}")).collect();
+    format!(
+        "\n{heading}\n\n<details><summary>output</summary>\n\n{}\n\n</details>\n",
+        lines.join("\n")
+    )
 }
 
 /// The modules that are not only unchanged.
@@ -428,6 +507,20 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("data/store"), "{text}");
+    }
+
+    #[test]
+    fn what_a_module_prints_is_text_in_markdown() {
+        let output = json!({
+            "deployment": {"project": "p", "deployment": "dev"}, "modules": [],
+            "previews": [
+                {"group": "g", "module": "m", "state": "failed", "reason": "exit *1*", "output": "</details>\n```\n# x"},
+                {"group": "g", "module": "n", "state": "not_run", "reason": "r"},
+            ],
+        });
+        let text = Planned::of_bucket(&output, "work").unwrap().markdown();
+        let expected = "\ng/m: preview failed: exit \\*1\\*\n\n<details><summary>output</summary>\n\n    </details>\n    ```\n    # x\n\n</details>\n\ng/n: preview not run: r\n";
+        assert!(text.ends_with(expected), "{text}");
     }
 
     #[test]

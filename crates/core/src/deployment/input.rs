@@ -35,6 +35,8 @@ pub struct DeploymentInput {
     pub plan_only: bool,
     /// Whether a plan that is refused is recorded: it is the check of what is handed over next.
     pub record_refusal: bool,
+    /// Whether the previews of a plan run, which changes nothing either. A deployment that waits for an approval runs them anyway.
+    pub preview: bool,
     /// Who started the execution, if known.
     pub started_by: Option<StartedBy>,
 }
@@ -114,6 +116,14 @@ impl DeploymentInput {
                 "true together with \"plan_only\": true; every other refusal is recorded anyway",
             ));
         }
+        let preview = fields.flag("preview")?.unwrap_or(false);
+        if preview && !plan_only {
+            return Err(Error::field(
+                "preview",
+                "true without plan_only",
+                "true together with \"plan_only\": true; a deployment that waits for an approval runs previews anyway",
+            ));
+        }
         let action = fields.choice("action", &["deploy", "destroy", "rollback"])?;
         let (project, action) = match action.as_deref() {
             Some("destroy") => destroy(project, &mut fields)?,
@@ -127,6 +137,7 @@ impl DeploymentInput {
             only,
             plan_only,
             record_refusal,
+            preview,
             started_by,
         })
     }

@@ -313,6 +313,7 @@ mod tests {
             approval_for_rules: None,
             approval: None,
             parts: BTreeMap::new(),
+            previews: crate::deployment::preview_builds::Previews::default(),
         }
     }
 

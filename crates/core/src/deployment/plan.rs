@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::changed_values::ChangedValue;
 use super::module_part::ModulePart;
+use super::preview_builds::Previews;
 use super::remote_source::FetchedSource;
 use super::rollback::Rollback;
 use crate::approval::ApprovalNeeded;
@@ -82,7 +83,7 @@ pub struct PlannedModule {
 }
 
 /// A plan, in the order of its execution.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// The deployment.
     #[serde(flatten)]
@@ -138,6 +139,9 @@ pub struct Plan {
     /// What the modules are deployed from; only for the planner itself.
     #[serde(skip)]
     pub parts: BTreeMap<ModuleRef, ModulePart>,
+    /// The previews of modules, before they run; stored beside the plan.
+    #[serde(skip)]
+    pub previews: Previews,
 }
 
 /// Modules that are executed at the same time.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::plan::{Plan, PlannedAction, PlannedModule};
+use super::previews::Preview;
 use crate::approval::ApprovalNeeded;
 use crate::ids::DeploymentId;
 use crate::module::commit_info::CommitInfo;
@@ -56,6 +57,9 @@ pub struct PlanJson {
     /// The approval that the plan needs before it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalNeeded>,
+    /// What the previews of modules show.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previews: Vec<Preview>,
 }
 
 impl PlanJson {
@@ -73,6 +77,7 @@ impl PlanJson {
             policy: plan.policy.clone(),
             rego: plan.rego.clone(),
             approval: plan.approval.clone(),
+            previews: Vec::new(),
         }
     }
 
@@ -89,6 +94,7 @@ impl PlanJson {
             policy: None,
             rego: None,
             approval: None,
+            previews: Vec::new(),
             ..self.clone()
         });
         input["now"] = now.clone();
@@ -116,6 +122,7 @@ mod tests {
             "modules": [{"group": "g", "module": "m", "action": "deploy", "reasons": ["r"], "execution": "e",
                          "changes": [{"what": "parameter a", "new": "1"}]}],
             "policy": {"document": "d", "version": "v"}, "rego": {"document": "d", "version": "v", "warn": ["w"]},
+            "previews": [{"group": "g", "module": "m", "state": "succeeded", "output": "o"}],
         }))
         .unwrap();
         assert_eq!(

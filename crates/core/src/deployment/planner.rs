@@ -20,6 +20,7 @@ use super::module_part::ModulePart;
 use super::order;
 use super::plan::{Item, Plan, PlannedAction, PlannedModule, Wave};
 pub use super::plannable::{PlannableGroup, PlannableModule};
+use super::preview_builds::Previews;
 use super::renames::Renames;
 use super::state::State;
 use crate::deployment::selection::{Forced, Selection};
@@ -526,6 +527,7 @@ impl<'a> Planner<'a> {
             approval_for_rules: None,
             approval: None,
             parts: self.parts,
+            previews: Previews::default(),
         };
         (plan, self.waves)
     }

@@ -18,7 +18,7 @@ pub const MAX_LINES: usize = 30;
 const MAX_OUTPUT: usize = 6000;
 /// The longest reason.
 const MAX_REASON: usize = 400;
-/// What stands among the resources that differ.
+/// The name of their result among the resources that differ.
 pub const NAME: &str = "drift phases";
 
 /// The check of one module by its phases.

@@ -12,7 +12,7 @@ use super::deployment_rows::{Row, Sources};
 use super::index::{Around, Index};
 use super::layout::{Page, REFRESH_SECONDS, console_link};
 use super::report_view::{Deployment, FetchedSource, ModuleResult, Rollback, Status};
-use super::{PageContext, advice, format, link, state, timeline};
+use super::{PageContext, advice, format, link, preview_section, state, timeline};
 use crate::approval::ApprovalSummary;
 use crate::deployment::outcome::FAILED;
 use crate::ids::DeploymentId;
@@ -93,13 +93,14 @@ pub fn render(
         (advice::section(&page.advice()))
         (rollback(report.status.rollback.as_ref()))
         (page.modules())
+        (preview_section::section(&report.previews))
         (page.unchanged())
         (sources(&report.sources))
         (warnings(&report.warnings))
     };
     Page {
         title: &format!("{} · {id}", state::word(&report.status.state)),
-        live: report.is_running() || report.waits(),
+        live: report.reloads(),
         body,
         footer: footer(context, &page.page, key),
     }
@@ -232,7 +233,7 @@ impl DeploymentPage<'_> {
                     a href=(link::relative(&self.page, &index)) { (id.project) }
                 }
                 h1 { span { span.kind { "Deployment" } " " (id.deployment) } " " (state::badge(&status.state)) }
-                @if report.is_running() || report.waits() { (live_note(context.now)) }
+                @if report.reloads() { (live_note(context.now)) }
                 (facts(&[
                     ("Started", time(status.started_at)),
                     (status.ended(), time(ended)),

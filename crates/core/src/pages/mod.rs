@@ -24,6 +24,7 @@ pub mod index_page;
 mod layout;
 pub mod link;
 pub mod module_page;
+mod preview_section;
 pub mod report_view;
 mod state;
 mod timeline;

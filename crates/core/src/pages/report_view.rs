@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::approval::ApprovalSummary;
 use crate::console::LogUrl;
 use crate::deployment::outcome::Failed;
+use crate::deployment::previews::Preview;
 use crate::module::fingerprint::Fingerprint;
 use crate::started_by::StartedBy;
 use crate::target::Target;
@@ -285,6 +286,8 @@ read!(
         sources: Vec<FetchedSource>,
         /// The planner's warnings.
         warnings: Vec<String>,
+        /// What the previews of modules show.
+        previews: Vec<Preview>,
         /// The results.
         results: Vec<ModuleResult>,
         /// The times of its steps.
@@ -367,6 +370,13 @@ impl Deployment {
     #[must_use]
     pub fn waits(&self) -> bool {
         self.status.state == WAITING
+    }
+
+    /// Whether its page loads itself again. One with previews does not while it waits: what somebody has unfolded to read
+    /// would fold again.
+    #[must_use]
+    pub fn reloads(&self) -> bool {
+        self.is_running() || (self.waits() && self.previews.is_empty())
     }
 
     /// Whether it is the report that was written at the start: its results are not known yet.

@@ -22,6 +22,7 @@ fn look(state: &str) -> Look {
         "SUPERSEDED" => ("calm", "»", "Superseded"),
         "DESTROYED" => ("calm", "−", "Destroyed"),
         "NOT_STARTED" => ("calm", "○", "Not started"),
+        "NOT_RUN" => ("calm", "○", "Not run"),
         "WAITING_FOR_APPROVAL" => ("busy", "?", "Waiting for approval"),
         "APPROVED" => ("good", "✓", "Approved"),
         "REJECTED" => ("refused", "⊘", "Rejected"),

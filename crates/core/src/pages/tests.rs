@@ -378,6 +378,31 @@ fn a_deployment_that_was_stopped_no_longer_waits_and_does_not_load_again() {
     assert!(page.contains("seedflow retry whole<"), "{page}");
 }
 
+#[test]
+fn what_previews_print_is_folded_text_of_the_module() {
+    let (mut report, index) = in_progress("WAITING_FOR_APPROVAL");
+    assert!(page_of(report.clone(), &index).contains("http-equiv=\"refresh\""));
+    report["previews"] = json!([
+        {"group": "g", "module": "done", "state": "succeeded", "output": "+ bucket\n<script>"},
+        {"group": "g", "module": "busy", "state": "failed", "reason": "exit status 1", "output": "no <b>state</b>"},
+        {"group": "g", "module": "waits", "state": "not_run", "reason": "consumes what g/done is about to publish"},
+    ]);
+    let page = page_of(report, &index);
+    for part in [
+        "<details><summary><bdi>g/done</bdi> <span class=\"badge good\">",
+        "<span class=\"line\">+ bucket</span><span class=\"line\">&lt;script&gt;</span>",
+        "Text from the module's build, not from Seedflow",
+        "<bdi>exit status 1</bdi></summary>",
+        "no &lt;b&gt;state&lt;/b&gt;",
+        "Not run",
+        "<bdi>consumes what g/done is about to publish</bdi>",
+    ] {
+        assert!(page.contains(part), "{part} is missing: {page}");
+    }
+    // A page that loads itself again would fold what is read.
+    assert!(!page.contains("http-equiv=\"refresh\""), "{page}");
+}
+
 /// The page of a module that failed.
 fn failed_module(status: Value) -> String {
     let environment = environment();

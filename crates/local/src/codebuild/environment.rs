@@ -58,7 +58,7 @@ fn defaults(workspace: &Workspace, config: &Config, region: &str) -> Vec<(&'stat
 
 /// Files of certificates that this process trusts, by the variables of npm, pip and OpenSSL: where the machine
 /// reaches package registries by a mirror with a certificate of its own, builds do as well.
-fn certificates() -> impl Iterator<Item = (&'static str, String)> {
+pub(crate) fn certificates() -> impl Iterator<Item = (&'static str, String)> {
     ["NODE_EXTRA_CA_CERTS", "PIP_CERT", "SSL_CERT_FILE"]
         .into_iter()
         .filter_map(|name| Some((name, std::env::var(name).ok()?)))

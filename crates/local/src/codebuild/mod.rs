@@ -41,6 +41,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 pub use config::{Config, SimulatedBuild};
+pub(crate) use environment::certificates;
+pub(crate) use path_wrappers::AWS_ENDPOINT;
 
 use crate::aws_api::ApiError;
 use model::{Artifact, Build, PhaseKind, Status};

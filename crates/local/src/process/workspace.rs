@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 /// The functions of the workflow: each is a package, and a binary of the same name.
-pub const FUNCTIONS: [&str; 16] = [
+pub const FUNCTIONS: [&str; 17] = [
     "acquire-lock",
     "check-md5",
     "module-stack",
@@ -24,6 +24,7 @@ pub const FUNCTIONS: [&str; 16] = [
     "approve",
     "publish-report",
     "detect-drift",
+    "preview-modules",
 ];
 
 /// The root of the checkout that this program was built from.

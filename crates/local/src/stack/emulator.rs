@@ -14,14 +14,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::environment::{self, Folders};
+use crate::codebuild::{AWS_ENDPOINT, certificates};
 use crate::process::child_guard::{self, ChildGuard, CleanupScope};
-use crate::process::output_tail;
+use crate::process::{output_tail, workspace};
 
 /// The package that runs ministack with the corrections.
 const PACKAGE: &str = "corrections";
 
 /// Its modules.
-const MODULES: [(&str, &str); 12] = [
+const MODULES: [(&str, &str); 13] = [
     ("__init__.py", include_str!("corrections/__init__.py")),
     ("__main__.py", include_str!("corrections/__main__.py")),
     ("cloudformation.py", include_str!("corrections/cloudformation.py")),
@@ -29,6 +30,7 @@ const MODULES: [(&str, &str); 12] = [
     ("eventbridge.py", include_str!("corrections/eventbridge.py")),
     ("functions.py", include_str!("corrections/functions.py")),
     ("iam.py", include_str!("corrections/iam.py")),
+    ("node_sdk.py", include_str!("corrections/node_sdk.py")),
     ("replacing.py", include_str!("corrections/replacing.py")),
     ("requests.py", include_str!("corrections/requests.py")),
     ("s3.py", include_str!("corrections/s3.py")),
@@ -85,6 +87,7 @@ impl Emulator {
             ("IOT_MTLS_ENABLED", "0".to_owned()),
             ("SFTP_ENABLED", "0".to_owned()),
         ]);
+        command.envs(for_node(folders)?);
         command.envs(extra.iter().map(|(name, value)| (name, value)));
         let errors = output.try_clone().context("cannot share the emulator's log")?;
         command.stdout(Stdio::from(output)).stderr(Stdio::from(errors));
@@ -138,6 +141,20 @@ fn write_package(folder: &Path) -> Result<()> {
         std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
+}
+
+/// What functions in Node get: the folder of the AWS SDK that Lambda's runtimes contain (`corrections/node_sdk.py` fills it),
+/// and what sends version 2 of it to the stack.
+fn for_node(folders: &Folders) -> Result<Vec<(&'static str, String)>> {
+    let sdk = workspace::root()?.join("target/tools/node-sdk/node_modules");
+    std::fs::create_dir_all(&sdk).with_context(|| format!("cannot make {}", sdk.display()))?;
+    let preload = folders.root.join("aws_endpoint.cjs");
+    std::fs::write(&preload, AWS_ENDPOINT).with_context(|| format!("cannot write {}", preload.display()))?;
+    let variables = [
+        ("NODE_PATH", sdk.to_string_lossy().into_owned()),
+        ("NODE_OPTIONS", format!("--require \"{}\"", preload.display())),
+    ];
+    Ok(variables.into_iter().chain(certificates()).collect())
 }
 
 /// Asks the emulator's health page. By hand, since it is one request without a body.

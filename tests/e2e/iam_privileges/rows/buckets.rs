@@ -34,7 +34,7 @@ pub fn work_bucket(bucket: &str) -> Vec<Row> {
         answer: Some("NoSuchUpload"),
         ..row(
             "give up a copy in parts",
-            &[UPDATE_METADATA, DETECT_DRIFT],
+            &[UPDATE_METADATA, DETECT_DRIFT, PREVIEW_MODULES],
             Call::abort(copied),
         )
     });
@@ -56,6 +56,7 @@ pub fn work_bucket(bucket: &str) -> Vec<Row> {
         APPROVE,
         PUBLISH_REPORT,
         DETECT_DRIFT,
+        PREVIEW_MODULES,
     ];
     rows.push(row("list the work bucket", list, Call::list(bucket)));
     // The earlier records of a module, for a rollback.

@@ -25,7 +25,7 @@ pub fn projects(fixtures: &Fixtures) -> Vec<Row> {
             CODEBUILD,
             "StartBuild",
             &read_only,
-            &[START_BUILD, DETECT_DRIFT],
+            &[START_BUILD, DETECT_DRIFT, PREVIEW_MODULES],
             json!({"projectName": read_only}),
         ),
         ask(
@@ -48,6 +48,7 @@ pub fn projects(fixtures: &Fixtures) -> Vec<Row> {
                 BUILD_EVENT,
                 END_EXECUTION,
                 DETECT_DRIFT,
+                PREVIEW_MODULES,
             ],
             &[&format!("{read_only}:1")],
         ),

@@ -19,7 +19,8 @@ pub fn invocations(functions: &BTreeMap<String, String>) -> Vec<Row> {
             "PlanDeploymentFunction"
             | "FetchSourcesFunction"
             | "RecordDeploymentFunction"
-            | "RequestApprovalFunction" => &[DEPLOY],
+            | "RequestApprovalFunction"
+            | "PreviewModulesFunction" => &[DEPLOY],
             _ => &[DEPLOY_MODULE],
         };
         let function = name.clone();
@@ -42,7 +43,7 @@ pub fn executions(fixtures: &Fixtures) -> Vec<Row> {
     let start = |machine: &str| json!({"stateMachineArn": machine, "input": "{}"});
     let machine = |name: &str| fixtures.state_machine.replace("deploy-module", name);
     let [ours, deploy, plan, drift] = ["deploy-module", "deploy", "plan", "drift"].map(machine);
-    let [end, others] = ["end-execution", "other"].map(machine);
+    let [end, check_key, others] = ["end-execution", "check-key", "other"].map(machine);
     // An execution of another state machine.
     let other = json!({"executionArn": fixtures.execution.replace("deploy-module", "end-execution")});
     let other_stop = other.clone();
@@ -86,6 +87,13 @@ pub fn executions(fixtures: &Fixtures) -> Vec<Row> {
             "of what cleans up",
             &[ACQUIRE_LOCK, END_EXECUTION, EXECUTION_ENDED],
             json!({"stateMachineArn": end, "input": json!({"execution": fixtures.execution}).to_string()}),
+        ),
+        ask(
+            STATES,
+            "StartExecution",
+            "of what looks at a key",
+            &[KEY],
+            json!({"stateMachineArn": check_key, "input": json!({"key": "sources/p/repository.zip"}).to_string()}),
         ),
         ask(STATES, "StartExecution", "of another's", NOBODY, start(&others)),
         ask(

@@ -30,6 +30,7 @@ pub fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             "ApproveFunction" => &[APPROVE],
             "PublishReportFunction" => &[PUBLISH_REPORT],
             "DetectDriftFunction" => &[DETECT_DRIFT],
+            "PreviewModulesFunction" => &[PREVIEW_MODULES],
             unknown => panic!("say in the table what {unknown} may do"),
         }
     };
@@ -46,7 +47,7 @@ pub fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
         read(builds, &[PUBLISH_REPORT, UPDATE_METADATA]),
         read("/aws/lambda/other", NOBODY),
         write(builds, &[BUILD]),
-        read(read_only_builds, &[DETECT_DRIFT]),
+        read(read_only_builds, &[DETECT_DRIFT, PREVIEW_MODULES]),
         write(read_only_builds, &[READ_ONLY_BUILD]),
         ask(
             LOGS,
@@ -60,7 +61,7 @@ pub fn logs(functions: &BTreeMap<String, String>) -> Vec<Row> {
             LOGS,
             "DescribeLogGroups",
             "",
-            &[DEPLOY_MODULE, DEPLOY, END_MACHINE, PLAN, DRIFT],
+            &[DEPLOY_MODULE, DEPLOY, END_MACHINE, PLAN, DRIFT, CHECK_KEY],
             json!({}),
         ),
     ];

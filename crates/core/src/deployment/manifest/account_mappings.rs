@@ -314,15 +314,18 @@ impl Mapping {
         let mut names = HashSet::new();
         let mut default = None;
         let mut mappings = Vec::new();
-        for item in list.items(problems) {
-            let Some(mapping) = one(&item, problems) else {
+        let items = list.items(problems);
+        for item in &items {
+            let Some(mapping) = one(item, problems) else {
                 continue;
             };
             if !names.insert(mapping.name.clone()) {
                 let message = format!("duplicate {name} \"{}\"", excerpt(&mapping.name, 80));
                 problems.error(&item.at, message);
             }
-            only_default(mapping.default, &mut default, &item.at, problems);
+            if mapping.default {
+                only_default(item, *default.get_or_insert(item), problems);
+            }
             mappings.push(mapping);
         }
         mappings
@@ -433,18 +436,27 @@ fn flag(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) -> bool {
     part.and_then(|part| part.flag(problems)).unwrap_or(false)
 }
 
-/// seed-farmer silently takes the last of several defaults.
-fn only_default(is: bool, first: &mut Option<Location>, at: &Location, problems: &mut Diagnostics) {
-    if !is {
+/// seed-farmer silently takes the last of several defaults. Two that differ in nothing but the alias are one place.
+fn only_default(item: &Spanned<'_>, first: &Spanned<'_>, problems: &mut Diagnostics) {
+    if std::ptr::eq(item, first) {
         return;
     }
-    match first {
-        Some(first) => problems.error(
-            at,
-            format!("{} is the default already; only one can be", first.field),
-        ),
-        None => *first = Some(at.clone()),
+    let already = format!("{} is the default already", first.at.field);
+    if without_alias(item) == without_alias(first) {
+        let message = format!("{already}, and the same but for the alias; that one counts");
+        problems.warning(&item.at, message);
+    } else {
+        problems.error(&item.at, format!("{already}; only one can be"));
     }
+}
+
+/// A mapping as the manifest has it, without the name that the manifest gives it.
+fn without_alias(item: &Spanned<'_>) -> Value {
+    let mut mapping = item.node.to_json();
+    if let Some(fields) = mapping.as_object_mut() {
+        fields.remove("alias");
+    }
+    mapping
 }
 
 /// Takes the two paths of IAM: that of the roles of builds, and that of the seedkit's policy.

@@ -97,6 +97,7 @@ fn plan(modules: &[(&str, PlannedAction)], whole: bool, before: Option<Ended>) -
         approval_for_rules: None,
         approval: None,
         parts: BTreeMap::new(),
+        previews: crate::deployment::preview_builds::Previews::default(),
     }
 }
 

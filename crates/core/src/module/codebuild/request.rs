@@ -99,7 +99,7 @@ pub struct BuildRequest {
     pub artifact_bucket: Option<String>,
     /// The ARN of the build's role: the module's own (decision 25), or that of all builds. It is never the CodeBuild
     /// project's role: an input may name a project that an administrator made for another purpose, with more rights. Only
-    /// read-only builds have none here, since their project is no input's choice.
+    /// read-only builds have none here, since no input chooses their project.
     pub service_role: Option<String>,
 }
 

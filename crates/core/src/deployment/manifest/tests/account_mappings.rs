@@ -124,7 +124,8 @@ fn modules_go_to_the_accounts_that_the_template_names() {
             unlisted.len() == 1 && unlisted[0].contains(expected),
             "{unlisted:#?} / {expected}"
         );
-        // Beside other errors it is one of them.
+        // Beside other errors it is one of them. Their line is before it.
+        let expected = expected.split_once(": ").map_or(expected, |(_, message)| message);
         let problems = elsewhere(&format!("{lines}\ndataFiles: 1"), accounts).unwrap_err();
         assert!(
             problems.len() == 2 && problems.iter().any(|problem| problem.contains(expected)),
@@ -160,7 +161,7 @@ fn each_module_has_the_settings_of_its_own_account_and_region() {
         (
             "222222222222/eu-west-1".to_owned(),
             "/theirs/",
-            "deployment.yaml:18: targetAccountMappings[1].rolePrefix"
+            "deployment.yaml:20: targetAccountMappings[1].rolePrefix"
         )
     );
     let of = |i: usize| {
@@ -339,4 +340,31 @@ fn a_setting_of_an_account_is_refused_once_and_where_it_is() {
         );
     }
     assert_eq!(found.len(), 2, "{found:#?}");
+}
+
+#[test]
+fn two_defaults_are_one_if_they_differ_in_the_alias_only() {
+    let mapping = |alias: &str, region: &str| {
+        format!(
+            "- alias: {alias}\n  accountId: 111111111111\n  default: true\n  regionMappings: [{{region: {region}, default: true}}]\n"
+        )
+    };
+    let manifest = |second: &str| {
+        let mappings = mapping("first", "eu-west-1") + second;
+        with_module("", &format!("targetAccountMappings:\n{mappings}"))
+    };
+    let expected = "targetAccountMappings[1]: targetAccountMappings[0] is the default already";
+    let same = manifest(&mapping("second", "eu-west-1"));
+    let warned = warnings(read_manifest(&same));
+    assert!(
+        warned.len() == 1 && warned[0].contains(&format!("{expected}, and the same but for the alias")),
+        "{warned:#?}"
+    );
+    let other = problems_of(&manifest(&mapping("second", "us-east-1")));
+    assert!(
+        other
+            .iter()
+            .any(|problem| problem.contains(&format!("{expected}; only one"))),
+        "{other:#?}"
+    );
 }
