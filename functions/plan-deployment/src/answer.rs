@@ -139,12 +139,14 @@ pub(crate) async fn answer(
         Err(error) => return Err(error),
     };
     answer.evaluate = plan.rules.is_some();
-    if (plan.approval.is_some() || answer.evaluate) && !request.plan_only {
+    let may_wait = (plan.approval.is_some() || answer.evaluate) && !request.plan_only;
+    if may_wait {
         plans::store_parts(work, execution, &PlanParts::of(&plan)).await?;
     }
     plans::store_deployment(work, execution, &plan).await?;
     answer.preview = plan.previews.has_pending();
-    if answer.preview {
+    // An approver also sees why a module has no preview.
+    if answer.preview || (may_wait && !plan.previews.modules.is_empty()) {
         plans::store_previews(work, execution, &plan.previews).await?;
     } else if request.plan_only {
         answer.previews = previews::shortened(plan.previews.results(), previews::MAX_IN_ANSWER);

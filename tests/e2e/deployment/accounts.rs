@@ -69,7 +69,8 @@ fn repository(stack: &TestStack, web: &str) -> Repository {
     let account = |alias: &str, id: &str, region: &str| json!({"alias": alias, "accountId": id, "default": alias == "home", "regionMappings": [{"region": region, "default": true}]});
     let ([first, second], near) = (TARGETS.map(target), target(NEAR));
     let mut home = account("home", &about.account, &about.region);
-    home["regionMappings"][1] = json!({"region": near.region()});
+    let regions = home["regionMappings"].as_array_mut().expect("regions");
+    regions.push(json!({"region": near.region()}));
     let of = json!({"name": "of", "valueFrom": {"moduleMetadata": {"group": "net", "name": "vpc", "key": "Value"}}});
     let stored = json!({"name": "stored", "valueFrom": {"parameterStore": STORED}});
     let value = json!([of]);

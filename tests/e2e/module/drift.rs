@@ -151,9 +151,9 @@ async fn pages(stack: &TestStack, id: &str, execution: &str, drifted: bool) {
     .await;
 }
 
-const PHASES: &str = "drifting-phases";
+const PHASES: &str = "phases-of-drift";
 /// The parameter with the exit status of the command that looks.
-const ANSWER: &str = "/seedflow-examples/drifting-phases";
+const ANSWER: &str = "/seedflow-examples/phases-of-drift";
 
 /// What the drift phases run: it tries what the role of read-only builds must not do, and ends with the status of [`ANSWER`].
 const LOOK: &str = concat!(include_str!("../attempt.sh"), include_str!("look.sh"));
@@ -180,13 +180,13 @@ fn drift_phases_say_whether_a_module_has_drifted() {
         let stack = STACK.get().await;
         let id = stack.module_id(PHASES);
         let name = format!("{}/{}/{}", id.deployment, id.group, id.module);
-        let secret = json!({"Name": "seedflow-examples/drifting-phases", "SecretString": "hunter2"});
+        let secret = json!({"Name": "seedflow-examples/phases-of-drift", "SecretString": "hunter2"});
         stack
             .call("secretsmanager", "secretsmanager.CreateSecret", secret)
             .await;
         let mut events = EventQueue::of_project(stack, PHASES).await;
         let parameters = json!({"parameters": {
-            "size": 30, "key": {"secrets_manager": "seedflow-examples/drifting-phases"},
+            "size": 30, "key": {"secrets_manager": "seedflow-examples/phases-of-drift"},
         }});
         let deployed = stack.deploy_with(&id, &looking(stack, &id), parameters).await;
         assert_state(&deployed, "SUCCEEDED");

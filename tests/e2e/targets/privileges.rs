@@ -406,7 +406,12 @@ fn each_function_of_home_reaches_of_every_target_what_it_is_for() {
                     (
                         "write",
                         Call::write(key()),
-                        &["DetectDriftRole", "StartBuildRole", "UpdateMetadataRole"][..],
+                        &[
+                            "DetectDriftRole",
+                            "PreviewModulesRole",
+                            "StartBuildRole",
+                            "UpdateMetadataRole",
+                        ][..],
                     ),
                     ("read", Call::read(key()), &["UpdateMetadataRole"]),
                     ("list", Call::list(&bucket), &["UpdateMetadataRole"]),

@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(plan.source.key, plan.module.upload_key(&"0".repeat(32)));
         assert_eq!(plan.deployspec.preview.as_ref().unwrap().build, ["cdk diff"]);
         let parameters = serde_json::to_value(&plan.options.parameters).unwrap();
-        assert_eq!(parameters, json!({"id": "old"}));
+        assert_eq!(parameters, json!([["id", {"value": "old"}]]));
     }
 
     #[test]
