@@ -16,8 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(900);
 /// does not know `AWS_ENDPOINT_URL`.
 const GENERATIONS: [&str; 4] = ["2.82.0", "2.128.0", "2.155.0", "2.1031.0"];
 
-/// An app with an asset, for the CDK's own bootstrap. Its library is the oldest one, which each command can read. One has a
-/// bucket that a function of the CDK empties: it asks for the SDK that Lambda's runtimes contain.
+/// An app with an asset, for the CDK's own bootstrap. Its library is the oldest one, which each command can read. One stack has
+/// a bucket that a function of the CDK empties: it asks for the SDK that Lambda's runtimes contain.
 const APP: &str = r#"
 const cdk = require("aws-cdk-lib");
 const s3 = require("aws-cdk-lib/aws-s3");
@@ -25,8 +25,9 @@ const { Asset } = require("aws-cdk-lib/aws-s3-assets");
 const env = { account: process.env.CDK_DEFAULT_ACCOUNT, region: process.env.CDK_DEFAULT_REGION };
 const stack = new cdk.Stack(new cdk.App(), process.env.STACK_NAME, { env });
 new cdk.CfnOutput(stack, "Asset", { value: new Asset(stack, "File", { path: "app.js" }).s3ObjectUrl });
-if (process.env.STACK_NAME === "cdk-2-82-0") {
-    new s3.Bucket(stack, "Emptied", { removalPolicy: cdk.RemovalPolicy.DESTROY, autoDeleteObjects: true });
+if (process.env.STACK_NAME === "emptied") {
+    const bucketName = `emptied-${env.account}`;
+    new s3.Bucket(stack, "Bucket", { bucketName, removalPolicy: cdk.RemovalPolicy.DESTROY, autoDeleteObjects: true });
 }
 "#;
 
@@ -90,6 +91,12 @@ fn each_generation_of_the_cdk_deploys_on_the_local_stack() {
                 "STACK_NAME={name} node_modules/{name}/bin/cdk deploy --app 'node app.js' --require-approval never --progress events"
             ));
         }
+        build.extend([
+            format!("export STACK_NAME=emptied CDK=node_modules/{newest}/bin/cdk"),
+            "$CDK deploy --app 'node app.js' --require-approval never --progress events".to_owned(),
+            "aws s3 cp app.js s3://emptied-$AWS_ACCOUNT_ID/".to_owned(),
+            "$CDK destroy --app 'node app.js' --force".to_owned(),
+        ]);
         let install = ["npm install --no-audit --no-fund --loglevel=error"];
         let spec = json!({"deploy": {"phases": {
             "install": {"commands": install}, "build": {"commands": build},

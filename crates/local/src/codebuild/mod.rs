@@ -42,7 +42,6 @@ use tokio::sync::watch;
 
 pub use config::{Config, SimulatedBuild};
 pub(crate) use environment::certificates;
-pub(crate) use path_wrappers::AWS_ENDPOINT;
 
 use crate::aws_api::ApiError;
 use model::{Artifact, Build, PhaseKind, Status};

@@ -15,7 +15,7 @@ use super::config::Config;
 use super::files::Workspace;
 
 /// Redirects what Node sends to AWS.
-pub(crate) const AWS_ENDPOINT: &str = include_str!("aws_endpoint.cjs");
+const AWS_ENDPOINT: &str = include_str!("aws_endpoint.cjs");
 
 /// Redirects what an old boto3 sends to AWS.
 const BOTO3_ENDPOINT: &str = include_str!("sitecustomize.py");

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::environment::{self, Folders};
-use crate::codebuild::{AWS_ENDPOINT, certificates};
+use crate::codebuild::certificates;
 use crate::process::child_guard::{self, ChildGuard, CleanupScope};
 use crate::process::{output_tail, workspace};
 
@@ -87,7 +87,7 @@ impl Emulator {
             ("IOT_MTLS_ENABLED", "0".to_owned()),
             ("SFTP_ENABLED", "0".to_owned()),
         ]);
-        command.envs(for_node(folders)?);
+        command.envs(for_node()?);
         command.envs(extra.iter().map(|(name, value)| (name, value)));
         let errors = output.try_clone().context("cannot share the emulator's log")?;
         command.stdout(Stdio::from(output)).stderr(Stdio::from(errors));
@@ -143,18 +143,12 @@ fn write_package(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What functions in Node get: the folder of the AWS SDK that Lambda's runtimes contain (`corrections/node_sdk.py` fills it),
-/// and what sends version 2 of it to the stack.
-fn for_node(folders: &Folders) -> Result<Vec<(&'static str, String)>> {
+/// What functions in Node get: the folder of the AWS SDK that Lambda's runtimes contain, which `corrections/node_sdk.py` fills.
+fn for_node() -> Result<Vec<(&'static str, String)>> {
     let sdk = workspace::root()?.join("target/tools/node-sdk/node_modules");
     std::fs::create_dir_all(&sdk).with_context(|| format!("cannot make {}", sdk.display()))?;
-    let preload = folders.root.join("aws_endpoint.cjs");
-    std::fs::write(&preload, AWS_ENDPOINT).with_context(|| format!("cannot write {}", preload.display()))?;
-    let variables = [
-        ("NODE_PATH", sdk.to_string_lossy().into_owned()),
-        ("NODE_OPTIONS", format!("--require \"{}\"", preload.display())),
-    ];
-    Ok(variables.into_iter().chain(certificates()).collect())
+    let folder = ("NODE_PATH", sdk.to_string_lossy().into_owned());
+    Ok(std::iter::once(folder).chain(certificates()).collect())
 }
 
 /// Asks the emulator's health page. By hand, since it is one request without a body.

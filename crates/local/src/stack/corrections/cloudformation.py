@@ -1,7 +1,8 @@
-"""CloudFormation: a role that was made a moment ago."""
+"""CloudFormation: a role that was made a moment ago, and the tags of buckets."""
 
 import collections
 
+from ministack.services import s3
 from ministack.services.cloudformation import provisioners
 
 from .replacing import replace
@@ -27,3 +28,19 @@ def require_entities(original, props):
             raise ValueError(
                 f'Resource handler returned message: "{missing}" (RequestToken: local, HandlerErrorCode: NotFound)'
             )
+
+
+# --- Tags of buckets ----------------------------------------------------------------------------------------
+# CloudFormation gives a bucket the tags of its template, which the emulator leaves out. The CDK's function that empties
+# buckets asks for one: it empties no others
+# (https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucket.html, Tags).
+
+
+@replace(provisioners, "_s3_apply_configurations")
+def s3_apply_configurations(original, name, props, *args):
+    original(name, props, *args)
+    tags = {tag["Key"]: tag["Value"] for tag in props.get("Tags", [])}
+    if tags:
+        s3._bucket_tags[name] = tags
+    else:
+        s3._bucket_tags.pop(name, None)

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import zipfile
 
+from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
 from .replacing import replace
@@ -18,6 +19,12 @@ from .replacing import replace
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-nodejs.html. The CDK's own functions count on that, for example
 # those of auto_delete_objects. The emulator runs the machine's Node, which has none, so npm installs what a function
 # asks for before it runs for the first time, once for all stacks.
+
+# The emulator itself gives version 2 the endpoint and the keys of the function's role, but not their token.
+KEY = 'secretAccessKey: process.env.AWS_SECRET_ACCESS_KEY || "test",'
+worker = lambda_runtime._NODEJS_WORKER_SCRIPT
+assert worker.count(KEY) == 1, "the emulator configures version 2 of the AWS SDK otherwise"
+lambda_runtime._NODEJS_WORKER_SCRIPT = worker.replace(KEY, f"{KEY} sessionToken: process.env.AWS_SESSION_TOKEN,")
 
 SDK = pathlib.Path(os.environ["NODE_PATH"])
 ASKED_FOR = re.compile(rb"""["'](aws-sdk|@aws-sdk/[a-z0-9-]+)["'/]""")
