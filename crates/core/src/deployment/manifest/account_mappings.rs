@@ -324,7 +324,7 @@ impl Mapping {
                 problems.error(&item.at, message);
             }
             if mapping.default {
-                only_default(item, *default.get_or_insert(item), problems);
+                only_default(item, default.get_or_insert(item), problems);
             }
             mappings.push(mapping);
         }
