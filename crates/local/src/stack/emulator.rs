@@ -49,12 +49,12 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Starts ministack on `address`; `endpoint` is what the functions in it call.
+    /// Starts ministack on `address`; `endpoint` is what the functions in it call. The first of `tools` has its Python.
     pub fn start(
         address: SocketAddr,
         endpoint: &str,
         folders: &Folders,
-        bin: &Path,
+        tools: &[&Path],
         extra: &[(String, String)],
     ) -> Result<Self> {
         write_package(&folders.root)?;
@@ -67,13 +67,17 @@ impl Emulator {
             homes: folders.root.clone(),
             folder,
         };
-        let mut command = child_guard::command(bin.join("python"), Some(&scope))?;
+        let python = tools
+            .first()
+            .context("no folder of Python's tools")?
+            .join("python");
+        let mut command = child_guard::command(python, Some(&scope))?;
         command
             .args(["-m", PACKAGE])
             .current_dir(&folders.root)
             .env_clear();
         command
-            .envs(environment::base(folders, bin)?)
+            .envs(environment::base(folders, tools)?)
             .envs(environment::client(endpoint));
         command.envs([
             ("GATEWAY_PORT", address.port().to_string()),

@@ -72,15 +72,19 @@ impl Folders {
     }
 }
 
-/// What every process of a stack gets; `bin` is the folder of the Python tools.
-pub fn base(folders: &Folders, bin: &Path) -> Result<Vec<(String, String)>> {
+/// What every process of a stack gets; `tools` are the folders of installed programs: of Python, and of Node where it is needed.
+pub fn base(folders: &Folders, tools: &[&Path]) -> Result<Vec<(String, String)>> {
     let inherited = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
-    let all = std::iter::once(bin.to_owned()).chain(std::env::split_paths(&inherited));
+    let installed = tools.iter().map(|folder| folder.to_path_buf());
+    let all = installed.chain(std::env::split_paths(&inherited));
     // The folders of the PATH have none, so it is that of the tools, which is below the checkout.
     let colon = || {
         format!(
             "the path of the checkout contains a colon, which PATH can't hold; move the checkout: {}",
-            bin.display()
+            tools
+                .first()
+                .map(|folder| folder.display().to_string())
+                .unwrap_or_default()
         )
     };
     let path = std::env::join_paths(all).with_context(colon)?;

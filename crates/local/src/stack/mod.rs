@@ -125,7 +125,7 @@ impl Stack {
 
     /// The environment in which the tools on its `PATH` (`aws`, `sam`, `python`) work on this stack.
     pub fn client_environment(&self) -> Result<Vec<(String, String)>> {
-        let mut variables = environment::base(&self.folders, &self.bin)?;
+        let mut variables = environment::base(&self.folders, &[&self.bin])?;
         variables.extend(environment::client(&self.connection.endpoint));
         Ok(variables)
     }
@@ -205,7 +205,12 @@ impl Running {
         drop(port);
         // From here on the emulator's child guard removes them.
         folders.create()?;
-        let mut emulator = Emulator::start(address, &functions, folders, &parts.bin, &options.emulator())?;
+        // Functions in Node run by the machine's Node, or by the one that was installed.
+        let tools: Vec<&Path> = std::iter::once(&parts.bin)
+            .chain(&parts.node)
+            .map(PathBuf::as_path)
+            .collect();
+        let mut emulator = Emulator::start(address, &functions, folders, &tools, &options.emulator())?;
         emulator.ready(address).await?;
         task.done(&format!("listens on {}", proxy.endpoint(Caller::Clients)));
         Ok(Self {

@@ -82,7 +82,7 @@ pub async fn deploy(
     );
     command.current_dir(folders.template()).env_clear();
     command
-        .envs(environment::base(folders, bin)?)
+        .envs(environment::base(folders, &[bin])?)
         .envs(environment::client_in(endpoint, account, region));
     command
         .env("SAM_CLI_TELEMETRY", "0")
