@@ -126,7 +126,7 @@ async fn tools() -> String {
     format!("{version}, {md5sum}")
 }
 
-/// The first line of a program's output; empty if there is no such program.
+/// The first line of a program's output; empty if the program does not exist.
 async fn first_line(program: &str, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());

@@ -18,6 +18,19 @@ use serde_json::Value;
 /// The variables of every function.
 const VARIABLES: [&str; 2] = ["STACK_NAME", "WORK_BUCKET"];
 
+/// What a function needs that starts read-only builds.
+const READ_ONLY_BUILDS: &[&str] = &[
+    "CODEBUILD_PROJECT",
+    "BUILD_IMAGE",
+    "BUILD_COMPUTE_TYPE",
+    "BUILD_ENVIRONMENT_TYPE",
+    "BUILD_PRIVILEGED",
+    "BUILD_TIMEOUT_MINUTES",
+    "BUILD_QUEUED_TIMEOUT_MINUTES",
+    "BUILD_LOG_GROUP",
+    "PERMISSIONS_BOUNDARY_ARN",
+];
+
 /// The functions with their further variables.
 const FUNCTIONS: [(&str, &str, &[&str]); 17] = [
     (
@@ -122,36 +135,8 @@ const FUNCTIONS: [(&str, &str, &[&str]); 17] = [
     ("RequestApproval", "request-approval", &[]),
     ("Approve", "approve", &[]),
     ("PublishReport", "publish-report", &["BUILD_LOG_GROUP"]),
-    (
-        "DetectDrift",
-        "detect-drift",
-        &[
-            "CODEBUILD_PROJECT",
-            "BUILD_IMAGE",
-            "BUILD_COMPUTE_TYPE",
-            "BUILD_ENVIRONMENT_TYPE",
-            "BUILD_PRIVILEGED",
-            "BUILD_TIMEOUT_MINUTES",
-            "BUILD_QUEUED_TIMEOUT_MINUTES",
-            "BUILD_LOG_GROUP",
-            "PERMISSIONS_BOUNDARY_ARN",
-        ],
-    ),
-    (
-        "PreviewModules",
-        "preview-modules",
-        &[
-            "CODEBUILD_PROJECT",
-            "BUILD_IMAGE",
-            "BUILD_COMPUTE_TYPE",
-            "BUILD_ENVIRONMENT_TYPE",
-            "BUILD_PRIVILEGED",
-            "BUILD_TIMEOUT_MINUTES",
-            "BUILD_QUEUED_TIMEOUT_MINUTES",
-            "BUILD_LOG_GROUP",
-            "PERMISSIONS_BOUNDARY_ARN",
-        ],
-    ),
+    ("DetectDrift", "detect-drift", READ_ONLY_BUILDS),
+    ("PreviewModules", "preview-modules", READ_ONLY_BUILDS),
 ];
 
 /// The state machines with their roles.

@@ -51,14 +51,14 @@ fn every_deployspec_composes_into_a_buildspec() {
         let spec = Deployspec::parse(&std::fs::read(&path).unwrap(), &Maxima::OF_AWS)
             .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(spec.generic_variables, "{name}");
-        let text = buildspec::compose(
-            &spec.deploy,
-            "module",
-            "/tmp/own",
-            &[],
-            "aws/codebuild/standard:7.0",
-            &BuildSettings::default(),
-        );
+        let text = buildspec::compose(&buildspec::Content {
+            phases: &spec.deploy,
+            root: "module",
+            own: "/tmp/own",
+            variables: &[],
+            image: "aws/codebuild/standard:7.0",
+            settings: &BuildSettings::default(),
+        });
         let buildspec: Value = serde_json::from_str(&text).unwrap();
         for (phase, commands) in [
             ("install", &spec.deploy.install),

@@ -17,6 +17,7 @@ use seedflow_aws::services::object_reader::{ObjectReader, blocking};
 use seedflow_aws::services::ssm::{ParameterStore, about_references};
 use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::module_store::ModuleStore;
+use seedflow_aws::stores::target_settings;
 use seedflow_aws::stores::{plans, policies};
 use seedflow_core::deployment::module_part::ModulePart;
 use seedflow_core::error::Result;
@@ -33,7 +34,7 @@ use seedflow_core::module::rollback::Goal;
 use seedflow_core::module::source::Source;
 use seedflow_core::module::taint;
 use seedflow_core::module::target_settings::{Home, TargetSettings};
-use seedflow_core::target::{Target, TargetRole, settings_parameter};
+use seedflow_core::target::{Target, TargetRole};
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::Deserialize;
 use serde_json::Value;
@@ -149,14 +150,11 @@ impl Handler {
         let settings = match target {
             None => None,
             Some(target) => {
-                let name = settings_parameter(&self.stack);
-                let found = parameters.get(std::slice::from_ref(&name)).await?;
-                let text = found.get(&name).map(|(text, _)| text.as_str());
                 let home = Home {
                     environment: home,
                     stack: &self.stack,
                 };
-                Some(TargetSettings::parse(target, home, text)?)
+                Some(target_settings::read(&parameters, target, home).await?)
             }
         };
         Ok(Place { parameters, settings })

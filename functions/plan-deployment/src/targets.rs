@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use seedflow_aws::runtime::config::{SdkConfig, setting};
 use seedflow_aws::services::ssm::{ParameterStore, about_references};
 use seedflow_aws::services::sts::Placed;
+use seedflow_aws::stores::target_settings;
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::planner;
 use seedflow_core::deployment::state::State;
@@ -15,7 +16,7 @@ use seedflow_core::ids::AwsEnvironment;
 use seedflow_core::module::fingerprint::{Versions, VersionsByTarget};
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::target_settings::{Home, TargetSettings};
-use seedflow_core::target::{Target, TargetRole, settings_parameter};
+use seedflow_core::target::{Target, TargetRole};
 
 /// Parameter Store at home and in targets.
 pub(crate) struct Targets {
@@ -111,10 +112,7 @@ impl Targets {
 
     async fn read_settings(&self, target: &Target, home: &AwsEnvironment) -> Result<TargetSettings> {
         let parameters = self.places.at(Some(target), home).await?;
-        let name = settings_parameter(&self.stack);
-        let found = parameters.get(std::slice::from_ref(&name)).await?;
-        let text = found.get(&name).map(|(text, _)| text.as_str());
-        TargetSettings::parse(target, self.home(home), text)
+        target_settings::read(&parameters, target, self.home(home)).await
     }
 
     fn home<'a>(&'a self, environment: &'a AwsEnvironment) -> Home<'a> {

@@ -139,7 +139,7 @@ impl Handler {
 
     async fn report<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         let Some((bytes, _)) = self.work.get(key, MAX_REPORT).await? else {
-            tracing::warn!(key, "there is no such report");
+            tracing::warn!(key, "the report does not exist");
             return Ok(None);
         };
         let report = serde_json::from_slice(&bytes);

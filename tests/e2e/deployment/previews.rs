@@ -36,7 +36,7 @@ fn repository(project: &str) -> Repository {
         .file("seedfarmer.yaml", format!("project: {project}\n"))
         .file("deployment.yaml", manifest.to_string())
         .module("shows", &module(&[show, &write]))
-        .module("fails", &module(&["echo there is no state && exit 1"]))
+        .module("fails", &module(&["echo the state is missing && exit 1"]))
         .module("silent", &Module::running("build", &["true"]))
         .module("takes", &module(&["echo $SEEDFARMER_PARAMETER_ID"]))
 }
@@ -88,7 +88,7 @@ fn previews_are_part_of_a_plan_and_of_what_an_approver_sees_and_change_nothing()
             output.contains("it may not write") && output.contains("AccessDenied"),
             "{output}"
         );
-        assert_eq!(previews[1]["output"], "there is no state");
+        assert_eq!(previews[1]["output"], "the state is missing");
         let reason = previews[1]["reason"].as_str().expect("a reason");
         assert!(reason.contains("exit status 1"), "{reason}");
         assert_eq!(previews[2]["reason"], "consumes what g/shows is about to publish");
@@ -109,7 +109,7 @@ fn previews_are_part_of_a_plan_and_of_what_an_approver_sees_and_change_nothing()
         let parts = [
             "<bdi>g/shows</bdi>",
             "size would become 3",
-            "there is no state",
+            "the state is missing",
             "is about to publish",
         ];
         for part in parts {

@@ -251,3 +251,43 @@ pub fn form(
         Call::Form { service, fields },
     )
 }
+
+/// What a function does with the roles of modules, and the further fields of each call.
+pub const ON_ROLES: [(&str, &[(&str, &str)]); 5] = [
+    ("GetRole", &[]),
+    ("ListAttachedRolePolicies", &[]),
+    ("ListRolePolicies", &[]),
+    ("DeleteRole", &[]),
+    (
+        "PutRolePermissionsBoundary",
+        &[("PermissionsBoundary", EVERYTHING)],
+    ),
+];
+
+/// The policy that no role may get.
+pub const EVERYTHING: &str = "arn:aws:iam::aws:policy/AdministratorAccess";
+
+/// A call about a role that doesn't exist, so a granted call ends in that error.
+pub fn about_role(name: &str, action: &str, granted: Granted, more: &[(&'static str, &str)]) -> Row {
+    Row {
+        name: format!("iam:{action} {name} {more:?}"),
+        answer: Some("NoSuchEntity"),
+        ..form(
+            "iam",
+            action,
+            "2010-05-08",
+            granted,
+            &[&[("RoleName", name)], more].concat(),
+        )
+    }
+}
+
+/// The same about a stack.
+pub fn about_stack(name: &str, action: &str, granted: Granted, more: &[(&'static str, &str)]) -> Row {
+    let fields = [&[("StackName", name)], more].concat();
+    Row {
+        name: format!("cloudformation:{action} {name} {more:?}"),
+        answer: Some("ValidationError"),
+        ..form("cloudformation", action, "2010-05-15", granted, &fields)
+    }
+}

@@ -16,7 +16,8 @@ use super::{as_function, at, external_id, role_of};
 use crate::deployment::{STACK, TARGETS};
 use crate::iam_privileges::call::{Call, is_refusal};
 use crate::iam_privileges::table::{
-    CODEBUILD, EVENTS, Granted, LOGS, NOBODY, PUBLIC, Row, SECRETS, SSM, ask, form,
+    CODEBUILD, EVENTS, EVERYTHING, LOGS, NOBODY, ON_ROLES, PUBLIC, Row, SECRETS, SSM, about_role,
+    about_stack, ask,
 };
 use crate::iam_privileges::try_call;
 
@@ -265,84 +266,57 @@ fn roles_of_modules(place: &str) -> Vec<Row> {
         (target.account().to_owned(), target.region().to_owned())
     };
     let policy = |name: &str| format!("arn:aws:iam::{account}:policy/{name}");
-    let everything = "arn:aws:iam::aws:policy/AdministratorAccess";
     let document = r#"{"Version":"2012-10-17","Statement":[]}"#;
-    let of = |name: &str, action: &str, granted: Granted, more: &[(&'static str, &str)]| {
-        let fields: Vec<(&'static str, &str)> = [("RoleName", name)]
-            .into_iter()
-            .chain(more.iter().copied())
-            .collect();
-        Row {
-            name: format!("iam:{action} {name} {more:?}"),
-            answer: Some("NoSuchEntity"),
-            ..form("iam", action, "2010-05-08", granted, &fields)
-        }
-    };
     let mut rows = Vec::new();
-    for (action, more) in [
-        ("GetRole", &[][..]),
-        ("ListAttachedRolePolicies", &[]),
-        ("ListRolePolicies", &[]),
-        ("DeleteRole", &[]),
-        (
-            "PutRolePermissionsBoundary",
-            &[("PermissionsBoundary", everything)],
-        ),
-    ] {
-        rows.push(of(MODULE, action, &[ROLES], more));
+    for (action, more) in ON_ROLES {
+        rows.push(about_role(MODULE, action, &[ROLES], more));
         // The target's own, and another's.
-        rows.push(of(
+        rows.push(about_role(
             &format!("seedflow-target-{region}-build"),
             action,
             NOBODY,
             more,
         ));
-        rows.push(of("other-module-x", action, NOBODY, more));
+        rows.push(about_role("other-module-x", action, NOBODY, more));
     }
     let inline = [("PolicyName", "p"), ("PolicyDocument", document)];
-    rows.push(of(MODULE, "PutRolePolicy", &[STACKS], &inline));
-    rows.push(of("other-module-x", "PutRolePolicy", NOBODY, &inline));
-    rows.push(of(MODULE, "UpdateAssumeRolePolicy", NOBODY, &inline[1..]));
+    rows.push(about_role(MODULE, "PutRolePolicy", &[STACKS], &inline));
+    rows.push(about_role("other-module-x", "PutRolePolicy", NOBODY, &inline));
+    rows.push(about_role(MODULE, "UpdateAssumeRolePolicy", NOBODY, &inline[1..]));
     let of_builds = policy(&format!("seedflow-target-{region}-BuildPolicy"));
     for (arn, granted) in [
         (of_builds.as_str(), &[ROLES][..]),
         (&policy("seedflow-module-x"), &[STACKS]),
         (&policy("other"), NOBODY),
-        (everything, NOBODY),
+        (EVERYTHING, NOBODY),
     ] {
-        rows.push(of(MODULE, "AttachRolePolicy", granted, &[("PolicyArn", arn)]));
+        rows.push(about_role(
+            MODULE,
+            "AttachRolePolicy",
+            granted,
+            &[("PolicyArn", arn)],
+        ));
     }
     rows
 }
 
 fn stacks() -> Vec<Row> {
-    let of = |name: &str, action: &str, granted: Granted, more: &[(&'static str, &str)]| {
-        let fields: Vec<(&'static str, &str)> = [("StackName", name)]
-            .into_iter()
-            .chain(more.iter().copied())
-            .collect();
-        Row {
-            name: format!("cloudformation:{action} {name}"),
-            answer: Some("ValidationError"),
-            ..form("cloudformation", action, "2010-05-15", granted, &fields)
-        }
-    };
     let template = [("TemplateBody", "{\"Resources\": {}}")];
     vec![
-        of(MODULE, "DescribeStacks", &[READS, ROLES], &[]),
-        of(MODULE, "DescribeStackEvents", &[READS, ROLES], &[]),
-        of(MODULE, "DeleteStack", &[ROLES], &[]),
-        of("privileges-dev-core-module", "DescribeStacks", &[READS], &[]),
-        of("nothyphenated", "DescribeStacks", NOBODY, &[]),
-        of("other", "DeleteStack", NOBODY, &[]),
-        of(MODULE, "DetectStackDrift", &[DRIFT], &[]),
-        of(MODULE, "DescribeStackResourceDrifts", &[DRIFT], &[]),
-        of("privileges-dev-core-module", "ListStackResources", &[DRIFT], &[]),
-        of("nothyphenated", "DetectStackDrift", NOBODY, &[]),
+        about_stack(MODULE, "DescribeStacks", &[READS, ROLES], &[]),
+        about_stack(MODULE, "DescribeStackEvents", &[READS, ROLES], &[]),
+        about_stack(MODULE, "DeleteStack", &[ROLES], &[]),
+        about_stack("privileges-dev-core-module", "DescribeStacks", &[READS], &[]),
+        about_stack("nothyphenated", "DescribeStacks", NOBODY, &[]),
+        about_stack("other", "DeleteStack", NOBODY, &[]),
+        about_stack(MODULE, "DetectStackDrift", &[DRIFT], &[]),
+        about_stack(MODULE, "DescribeStackResourceDrifts", &[DRIFT], &[]),
+        about_stack("privileges-dev-core-module", "ListStackResources", &[DRIFT], &[]),
+        about_stack("nothyphenated", "DetectStackDrift", NOBODY, &[]),
         // Only with the service role.
-        of(MODULE, "CreateStack", NOBODY, &template),
-        of(MODULE, "UpdateStack", NOBODY, &template),
-        of("other", "CreateStack", NOBODY, &template),
+        about_stack(MODULE, "CreateStack", NOBODY, &template),
+        about_stack(MODULE, "UpdateStack", NOBODY, &template),
+        about_stack("other", "CreateStack", NOBODY, &template),
     ]
 }
 

@@ -24,3 +24,5 @@ pub mod policies;
 pub mod read_only_builds;
 #[cfg(feature = "s3")]
 pub mod spilled_values;
+#[cfg(feature = "ssm")]
+pub mod target_settings;

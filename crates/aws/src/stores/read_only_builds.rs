@@ -9,7 +9,7 @@ use seedflow_core::module::codebuild::read_only::{Ending, MESSAGES, Section, com
 use seedflow_core::module::codebuild::request::Defaults;
 use seedflow_core::module::plan::Plan;
 use seedflow_core::module::target_settings::{Home, TargetSettings};
-use seedflow_core::target::{Target, TargetRole, settings_parameter};
+use seedflow_core::target::{Target, TargetRole};
 use seedflow_core::workflow::build_outcome::BuildOutcome;
 
 use crate::runtime::config::{self, SdkConfig};
@@ -18,6 +18,7 @@ use crate::services::logs::LogGroup;
 use crate::services::s3::Bucket;
 use crate::services::ssm::ParameterStore;
 use crate::services::sts::Placed;
+use crate::stores::target_settings;
 
 /// A read-only build that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,14 +68,11 @@ impl ReadOnlyBuilds {
     ) -> Result<Option<TargetSettings>> {
         let Some(target) = target else { return Ok(None) };
         let parameters = ParameterStore::new(&self.places.at(Some(target), home).await?);
-        let name = settings_parameter(&self.stack);
-        let found = parameters.get(std::slice::from_ref(&name)).await?;
-        let text = found.get(&name).map(|(text, _)| text.as_str());
         let home = Home {
             environment: home,
             stack: &self.stack,
         };
-        TargetSettings::parse(target, home, text).map(Some)
+        target_settings::read(&parameters, target, home).await.map(Some)
     }
 
     /// Starts the build of a plan, which has the [settings](Self::settings) of its target. The folder is the caller's: kept

@@ -28,7 +28,7 @@ pub fn says_not_approved(error: &Error) -> bool {
 /// lock, so nobody can use it again.
 ///
 /// # Errors
-/// `ApprovalRequired` if there is no decision, if it is not an approval, or if its execution has ended.
+/// `ApprovalRequired` without a decision, if it is not an approval, or if its execution has ended.
 pub fn current(module: &ModuleId, verdict: Option<Verdict>, holds_lock: bool) -> Result<Verdict> {
     verdict
         .filter(|verdict| holds_lock && verdict.state == VerdictState::Approved)

@@ -79,7 +79,7 @@ pub enum Progress {
         /// Why some resources could not be compared.
         why: Option<String>,
     },
-    /// There is no such stack.
+    /// The stack does not exist.
     Missing,
     /// It can't be checked.
     Unchecked {

@@ -256,7 +256,7 @@ fn optional_phases(root: &Node, section: &str, problems: &mut Vec<Problem>) -> O
 const PHASES: [&str; 4] = ["install", "pre_build", "build", "post_build"];
 
 impl Phases {
-    /// Whether there is no command in any phase.
+    /// Whether no phase has a command.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         [&self.install, &self.pre_build, &self.build, &self.post_build]

@@ -34,7 +34,7 @@ impl DescribedExecutions {
     pub fn publish(&self, body: &[u8]) {
         let input: Value = serde_json::from_slice(body).unwrap_or_default();
         if let Some(execution) = input["executionArn"].as_str() {
-            // An error means that there is no subscriber any more.
+            // An error means that the last subscriber has gone.
             let _ = self.0.send(execution.to_owned());
         }
     }

@@ -55,7 +55,7 @@ impl ParameterWrites {
     }
 
     pub fn publish(&self, write: ParameterWrite) {
-        // An error means that there is no subscriber any more.
+        // An error means that the last subscriber has gone.
         let _ = self.0.send(write);
     }
 }

@@ -2,7 +2,7 @@
 
 use md5::{Digest, Md5};
 use seedflow_core::module::build_settings::BuildSettings;
-use seedflow_core::module::codebuild::buildspec::compose;
+use seedflow_core::module::codebuild::buildspec::{Content, compose};
 use seedflow_core::module::codebuild::environment::Variable;
 use seedflow_core::module::deployspec::Phases;
 use seedflow_core::module::registries::Registries;
@@ -421,14 +421,14 @@ async fn a_long_parameter_reaches_the_module_and_not_the_log() {
         build: vec!["python3 -c 'import os; print(len(os.environ[\"LONG\"]))'".to_owned()],
         ..Phases::default()
     };
-    let text = compose(
-        &phases,
-        "",
-        "/tmp/.seedflow-emulators",
-        &variables,
-        "an-image",
-        &BuildSettings::default(),
-    );
+    let text = compose(&Content {
+        phases: &phases,
+        root: "",
+        own: "/tmp/.seedflow-emulators",
+        variables: &variables,
+        image: "an-image",
+        settings: &BuildSettings::default(),
+    });
     let overrides = json!({"buildspecOverride": text, "artifactsOverride": {"type": "NO_ARTIFACTS"}});
     let build = stack.run(overrides).await;
     assert_eq!(build["buildStatus"], "SUCCEEDED", "{:#?}", stack.log(&build));
@@ -461,7 +461,14 @@ async fn install(registries: Registries, commands: &[&str]) -> (Value, String) {
     };
     // Builds with one folder would remove each other's files.
     let own = tools.path().join("own").display().to_string();
-    let text = compose(&phases, "", &own, &[], "an-image", &settings);
+    let text = compose(&Content {
+        phases: &phases,
+        root: "",
+        own: &own,
+        variables: &[],
+        image: "an-image",
+        settings: &settings,
+    });
     let overrides = json!({"buildspecOverride": text, "artifactsOverride": {"type": "NO_ARTIFACTS"}});
     let build = stack.run(overrides).await;
     let log = stack.log(&build).join("\n");

@@ -8,63 +8,36 @@ pub fn roles_of_modules(fixtures: &Fixtures) -> Vec<Row> {
     let mut rows = Vec::new();
     let account = &fixtures.account;
     let of_modules = format!("arn:aws:iam::{account}:policy/seedflow-module-x");
-    let everything = "arn:aws:iam::aws:policy/AdministratorAccess";
     let document = r#"{"Version":"2012-10-17","Statement":[]}"#;
-    let role = |name: &'static str, action: &str, granted: Granted, more: &[(&'static str, &str)]| {
-        let fields: Vec<(&str, &str)> = [("RoleName", name)]
-            .into_iter()
-            .chain(more.iter().copied())
-            .collect();
-        Row {
-            name: format!("iam:{action} {name} {more:?}"),
-            answer: Some("NoSuchEntity"),
-            ..form("iam", action, "2010-05-08", granted, &fields)
-        }
-    };
     let module = "seedflow-module-privileges";
-    for (action, more) in [
-        ("GetRole", &[][..]),
-        ("ListAttachedRolePolicies", &[]),
-        ("ListRolePolicies", &[]),
-        ("DeleteRole", &[]),
-        (
-            "PutRolePermissionsBoundary",
-            &[("PermissionsBoundary", everything)],
-        ),
-    ] {
-        rows.push(role(module, action, &[MODULE_STACK], more));
+    for (action, more) in ON_ROLES {
+        rows.push(about_role(module, action, &[MODULE_STACK], more));
         // Begins like the stack's own, and like another stack's.
-        rows.push(role("seedflow-UpdateMetadataRole", action, NOBODY, more));
-        rows.push(role("other-module-x", action, NOBODY, more));
+        rows.push(about_role("seedflow-UpdateMetadataRole", action, NOBODY, more));
+        rows.push(about_role("other-module-x", action, NOBODY, more));
     }
     let policy = [("PolicyName", "p"), ("PolicyDocument", document)];
-    rows.push(role(module, "PutRolePolicy", &[MODULE_STACK_SERVICE], &policy));
-    rows.push(role("other-module-x", "PutRolePolicy", NOBODY, &policy));
-    rows.push(role(module, "UpdateAssumeRolePolicy", NOBODY, &policy[1..]));
+    rows.push(about_role(
+        module,
+        "PutRolePolicy",
+        &[MODULE_STACK_SERVICE],
+        &policy,
+    ));
+    rows.push(about_role("other-module-x", "PutRolePolicy", NOBODY, &policy));
+    rows.push(about_role(module, "UpdateAssumeRolePolicy", NOBODY, &policy[1..]));
     // Neither role gives a module's role a policy from anywhere but the template or the module's stack.
-    rows.push(role(
+    rows.push(about_role(
         module,
         "AttachRolePolicy",
         &[MODULE_STACK_SERVICE],
         &[("PolicyArn", &of_modules)],
     ));
-    rows.push(role(
+    rows.push(about_role(
         module,
         "AttachRolePolicy",
         NOBODY,
-        &[("PolicyArn", everything)],
+        &[("PolicyArn", EVERYTHING)],
     ));
-    let stack = |name: &'static str, action: &str, granted: Granted, more: &[(&'static str, &str)]| {
-        let fields: Vec<(&str, &str)> = [("StackName", name)]
-            .into_iter()
-            .chain(more.iter().copied())
-            .collect();
-        Row {
-            name: format!("cloudformation:{action} {name} {more:?}"),
-            answer: Some("ValidationError"),
-            ..form("cloudformation", action, "2010-05-15", granted, &fields)
-        }
-    };
     let stack_of_module = "seedflow-module-privileges";
     let template = [("TemplateBody", "{\"Resources\": {}}")];
     for (action, granted) in [
@@ -72,7 +45,7 @@ pub fn roles_of_modules(fixtures: &Fixtures) -> Vec<Row> {
         ("DescribeStacks", &[MODULE_STACK, UPDATE_METADATA]),
         ("DeleteStack", &[MODULE_STACK]),
     ] {
-        rows.push(stack(stack_of_module, action, granted, &[]));
+        rows.push(about_stack(stack_of_module, action, granted, &[]));
     }
     // A stack of a module has a hyphen in its name.
     for action in [
@@ -80,8 +53,8 @@ pub fn roles_of_modules(fixtures: &Fixtures) -> Vec<Row> {
         "DescribeStackResourceDrifts",
         "ListStackResources",
     ] {
-        rows.push(stack(stack_of_module, action, &[DETECT_DRIFT], &[]));
-        rows.push(stack("other", action, NOBODY, &[]));
+        rows.push(about_stack(stack_of_module, action, &[DETECT_DRIFT], &[]));
+        rows.push(about_stack("other", action, NOBODY, &[]));
     }
     let detection = [("StackDriftDetectionId", "0f8fad5b-d9cb-469f-a165-70867728950e")];
     rows.push(Row {
@@ -96,8 +69,8 @@ pub fn roles_of_modules(fixtures: &Fixtures) -> Vec<Row> {
     });
     // Only with the service role, whose ARN the refusal of any other shows.
     for action in ["CreateStack", "UpdateStack"] {
-        rows.push(stack(stack_of_module, action, NOBODY, &template));
-        rows.push(stack("other", action, NOBODY, &template));
+        rows.push(about_stack(stack_of_module, action, NOBODY, &template));
+        rows.push(about_stack("other", action, NOBODY, &template));
     }
     rows
 }

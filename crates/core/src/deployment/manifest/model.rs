@@ -22,7 +22,7 @@ pub const MAX_FILE: usize = 1 << 20;
 /// The files of a deployment, from a zip or a folder. Paths are relative to its root, with `/` between the names,
 /// without `.` and `..`.
 pub trait Repository {
-    /// The text of a file; `None` if there is no such file.
+    /// The text of a file; `None` if the file does not exist.
     ///
     /// # Errors
     /// The file cannot be read, is not valid UTF-8, or is longer than [`MAX_FILE`].

@@ -48,17 +48,28 @@ pub fn own_folder(run: &BuildFolder) -> String {
     format!("/tmp/.seedflow-{}", &hash[..12])
 }
 
-/// Composes the buildspec of a module in the folder `root` of its source. Seedflow's own files are in `own`.
+/// What a buildspec is composed from.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a> {
+    /// The module's own commands.
+    pub phases: &'a Phases,
+    /// The module's folder in its source.
+    pub root: &'a str,
+    /// The folder of Seedflow's own files.
+    pub own: &'a str,
+    /// The variables of the build.
+    pub variables: &'a [Variable],
+    /// The container's image.
+    pub image: &'a str,
+    /// What the module asks of its build.
+    pub settings: &'a BuildSettings,
+}
+
+/// Composes the buildspec of a build that hands back the module's metadata.
 #[must_use]
-pub fn compose(
-    phases: &Phases,
-    root: &str,
-    own: &str,
-    variables: &[Variable],
-    image: &str,
-    settings: &BuildSettings,
-) -> String {
-    let mut spec = without_result(phases, root, own, variables, image, settings);
+pub fn compose(content: &Content<'_>) -> String {
+    let own = content.own;
+    let mut spec = without_result(content);
     let collect = format!("{own}/python {own}{}", own_commands::COLLECT);
     if let Some(commands) = spec["phases"]["post_build"]["commands"].as_array_mut() {
         commands.push(Value::String(collect));
@@ -69,25 +80,19 @@ pub fn compose(
 
 /// The same for a build that hands nothing back.
 #[must_use]
-pub fn compose_without_result(
-    phases: &Phases,
-    root: &str,
-    own: &str,
-    variables: &[Variable],
-    image: &str,
-    settings: &BuildSettings,
-) -> String {
-    yaml_of(&without_result(phases, root, own, variables, image, settings).to_string())
+pub fn compose_without_result(content: &Content<'_>) -> String {
+    yaml_of(&without_result(content).to_string())
 }
 
-fn without_result(
-    phases: &Phases,
-    root: &str,
-    own: &str,
-    variables: &[Variable],
-    image: &str,
-    settings: &BuildSettings,
-) -> Value {
+fn without_result(content: &Content<'_>) -> Value {
+    let Content {
+        phases,
+        root,
+        own,
+        variables,
+        image,
+        settings,
+    } = *content;
     let mut install = vec![own_commands::SET_UP.to_owned()];
     install.extend(phases.install.iter().cloned());
     // CodeBuild runs post_build after a failed build, and supports `on-failure` only with its own images (user guide,
@@ -237,14 +242,14 @@ mod tests {
             build: vec!["b1".into(), "b2\n".into()],
             post_build: vec!["p".into()],
         };
-        serde_json::from_str(&compose(
-            &phases,
+        serde_json::from_str(&compose(&Content {
+            phases: &phases,
             root,
-            "/tmp/own",
+            own: "/tmp/own",
             variables,
-            "aws/codebuild/standard:7.0",
-            &BuildSettings::default(),
-        ))
+            image: "aws/codebuild/standard:7.0",
+            settings: &BuildSettings::default(),
+        }))
         .unwrap()
     }
 
@@ -305,7 +310,14 @@ mod tests {
                 runtimes: set.collect(),
                 ..BuildSettings::default()
             };
-            let spec = compose(&Phases::default(), "", "/tmp/own", &[], image, &settings);
+            let spec = compose(&Content {
+                phases: &Phases::default(),
+                root: "",
+                own: "/tmp/own",
+                variables: &[],
+                image,
+                settings: &settings,
+            });
             let spec: Value = serde_json::from_str(&spec).unwrap();
             spec["phases"]["install"]["runtime-versions"].clone()
         };
@@ -375,14 +387,14 @@ mod tests {
 
     #[test]
     fn no_command_of_ours_is_long_and_each_is_known_as_ours() {
-        let spec = compose(
-            &Phases::default(),
-            "",
-            &own_folder(&BuildFolder::from_random([1; 16])),
-            &[],
-            "i",
-            &BuildSettings::default(),
-        );
+        let spec = compose(&Content {
+            phases: &Phases::default(),
+            root: "",
+            own: &own_folder(&BuildFolder::from_random([1; 16])),
+            variables: &[],
+            image: "i",
+            settings: &BuildSettings::default(),
+        });
         let spec: Value = serde_json::from_str(&spec).unwrap();
         for phase in ["install", "pre_build", "build", "post_build"] {
             for command in spec["phases"][phase]["commands"].as_array().unwrap() {

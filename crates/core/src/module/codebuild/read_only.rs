@@ -87,14 +87,14 @@ pub fn compose(
     let mut variables = variables(plan, environment, defaults);
     // CodeBuild would fail a build that refers to a secret that its role may not read.
     variables.retain(|variable| variable.kind != VariableType::SecretsManager);
-    let buildspec = buildspec::compose_without_result(
+    let buildspec = buildspec::compose_without_result(&buildspec::Content {
         phases,
-        &plan.source.path,
-        &buildspec::own_folder(run),
-        &variables,
-        &image(plan, defaults),
-        &plan.options.build,
-    );
+        root: &plan.source.path,
+        own: &buildspec::own_folder(run),
+        variables: &variables,
+        image: &image(plan, defaults),
+        settings: &plan.options.build,
+    });
     Some(BuildRequest {
         // The folder is of one build. A retry that comes after CodeBuild has forgotten the token starts another one, which
         // costs its minutes and does no harm.

@@ -125,14 +125,14 @@ pub fn compose(
 ) -> BuildRequest {
     let mut variables = variables(plan, environment, defaults);
     variables.push(Variable::plain(EXECUTION_VARIABLE, execution.as_str()));
-    let buildspec = buildspec::compose(
-        &phases(plan),
-        &plan.source.path,
-        &buildspec::own_folder(run),
-        &variables,
-        &image(plan, defaults),
-        &plan.options.build,
-    );
+    let buildspec = buildspec::compose(&buildspec::Content {
+        phases: &phases(plan),
+        root: &plan.source.path,
+        own: &buildspec::own_folder(run),
+        variables: &variables,
+        image: &image(plan, defaults),
+        settings: &plan.options.build,
+    });
     BuildRequest {
         network: plan.network.clone(),
         idempotency_token: hex::encode(Md5::digest(execution.as_str())),
