@@ -508,8 +508,6 @@ fn a_build_that_did_not_succeed_is_a_failure_with_any_status() {
     assert_eq!(states["BuildSucceeded"]["Default"], "RecordFailure");
 }
 
-// --- Variables -------------------------------------------------------------------------------------
-
 #[test]
 fn every_state_says_what_it_is_for() {
     for (name, state) in StateMachine::ALL.into_iter().flat_map(|name| machine(name).1) {

@@ -40,6 +40,7 @@ fn names_are_those_that_the_code_derives() {
         ("RolesRole", TargetRole::Roles),
         ("LogsRole", TargetRole::Logs),
         ("DriftRole", TargetRole::Drift),
+        ("ReadOnlyBuildsRole", TargetRole::ReadOnlyBuilds),
     ] {
         assert_eq!(name(resource, "RoleName"), target.role_name("seedflow", role));
     }

@@ -94,7 +94,6 @@ fn names_of_modules_roles_and_stacks_begin_as_the_statements_have_it() {
     }
 }
 
-/// Events of S3 arrive in any order and more than once: the execution that they start deploys the newest upload.
 /// seed-farmer's image, its 120 minutes, and Docker (`sf/services/_codebuild.py` of 8.0.9).
 #[test]
 fn builds_are_by_default_as_seed_farmers() {

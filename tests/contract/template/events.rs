@@ -33,6 +33,7 @@ fn every_end_of_an_execution_is_cleaned_up_after() {
     }
 }
 
+/// Events of S3 arrive in any order and more than once: the execution that they start deploys the newest upload.
 #[test]
 fn no_upload_starts_an_execution_of_one_version() {
     let template = template();

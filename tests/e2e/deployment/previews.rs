@@ -1,4 +1,4 @@
-//! Previews: what the preview phases of modules say of a plan, before it runs, and to who approves it.
+//! Previews: what the preview phases of modules say of a plan, before it runs, and what an approver sees of them.
 
 use seedflow_core::ids::ExecutionArn;
 use seedflow_e2e::command_line::seedflow;

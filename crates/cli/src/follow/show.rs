@@ -164,7 +164,7 @@ impl<'a> Shown<'a> {
             .complain(&format!("cannot show what the builds print: {error:#}"));
     }
 
-    /// The state of a module's execution, for who looks at the workflow itself.
+    /// The state of a module's execution, for people who look at the workflow itself.
     pub(super) fn state(&mut self, module: &Module, state: Option<&str>) {
         let (Some(state), Detail::States) = (state, self.detail) else {
             return;
