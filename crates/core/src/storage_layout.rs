@@ -55,10 +55,13 @@ pub fn is_upload(key: &str) -> bool {
     folders.iter().any(|folder| path.starts_with(folder)) && key.len() <= MAX_KEY
 }
 
+/// Below this those may upload who may plan and nothing else.
+const PLANNED_ONLY: &str = "uploads/_plans/";
+
 /// Whether a repository's key is one below which those may upload who may plan and nothing else.
 #[must_use]
 pub fn is_planned_only(key: &str) -> bool {
-    key.starts_with("uploads/_plans/")
+    key.starts_with(PLANNED_ONLY)
 }
 
 /// The principal in whose own folder an upload is, as `aws:userid` names it; `None` for a key where several may write.
@@ -204,7 +207,7 @@ pub fn repository_upload_key(project: &Name, md5: &str) -> String {
 /// so who may write here can't replace what is deployed.
 #[must_use]
 pub fn planned_repository_key(project: &Name, name: &str) -> String {
-    format!("uploads/_plans/{project}/{name}.zip")
+    format!("{PLANNED_ONLY}{project}/{name}.zip")
 }
 
 /// The key of an upload in a principal's own folder; the principal as `aws:userid` names it.

@@ -21,7 +21,8 @@ use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sts::Placed;
-use seedflow_aws::stores::read_only_builds::{self, ReadOnlyBuilds};
+use seedflow_aws::stores::build_folder::new_folder;
+use seedflow_aws::stores::read_only_builds::ReadOnlyBuilds;
 use seedflow_core::drift::check::{Begun, ModuleCheck, pause};
 use seedflow_core::drift::phases::AT_ONCE;
 use seedflow_core::drift::record::{self, DriftRecord, StackDrift};
@@ -172,7 +173,7 @@ impl Handler {
         if deployed.is_none() {
             tracing::info!(%module, "left out: it is not deployed, or is being deployed");
         }
-        Ok(deployed.map(|deployed| Begun::of(&deployed, read_only_builds::new_folder())))
+        Ok(deployed.map(|deployed| Begun::of(&deployed, new_folder())))
     }
 
     /// Goes one step further with the drift phases of a module; `None` if the module was deployed meanwhile.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use seedflow_aws::stores::build_folder::new_folder;
 use seedflow_core::deployment::input::DeploymentInput;
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::planner::{PlannableGroup, Planning};
@@ -13,8 +14,8 @@ use seedflow_core::deployment::selection::Forced;
 use seedflow_core::deployment::state::State;
 use seedflow_core::deployment::targets::{TargetProblems, TargetsAsked};
 use seedflow_core::deployment::{definitions, planner};
-use seedflow_core::error::Result;
-use seedflow_core::ids::{AwsEnvironment, BuildFolder, DeploymentId, ExecutionArn, ModuleId};
+use seedflow_core::error::{ErrorName, Result};
+use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::definition::{DefinedSource, Surroundings};
 use seedflow_core::module::fingerprint::VersionsByTarget;
@@ -44,7 +45,9 @@ impl Handler {
         });
         plan.started_by.clone_from(&request.started_by);
         let problems = TargetProblems::default();
-        self.targets.refuse(problems, (&plan, &state), home).await?;
+        self.targets
+            .refuse(problems, (&plan, &state), ErrorName::Refused, home)
+            .await?;
         policy::apply(&self.modules.work, &mut plan, &state, true).await?;
         Ok(Outcome::Planned(Box::new(plan), waves))
     }
@@ -70,7 +73,9 @@ impl Handler {
             concurrency: self.limits.maxima.concurrency,
         };
         let (mut plan, waves) = planner::deploying(&planning, &groups, force, read.commit_info.clone());
-        self.targets.refuse(problems, (&plan, &state), home).await?;
+        self.targets
+            .refuse(problems, (&plan, &state), ErrorName::InvalidManifest, home)
+            .await?;
         plan.sources = read.fetched.iter().map(FetchedSource::shown).collect();
         plan.warnings.append(&mut read.warnings);
         plan.started_by.clone_from(&request.started_by);
@@ -81,8 +86,7 @@ impl Handler {
         if plan.refuse().is_ok() {
             let may_wait = plan.approval.is_some() || plan.approval_for_rules.is_some();
             let wanted = Wanted::of(request, may_wait);
-            let run = || BuildFolder::from_random(uuid::Uuid::new_v4().into_bytes());
-            plan.previews = previewable::find(&plan, &planning, &groups, wanted, &self.limits, run);
+            plan.previews = previewable::find(&plan, &planning, &groups, wanted, &self.limits, new_folder);
             let bundles = match request.plan_only {
                 true => plan.previews.to_run(),
                 false => {
@@ -123,7 +127,9 @@ impl Handler {
         };
         let commit_info = earlier.record.commit_info.clone();
         let (mut plan, waves) = planner::rolling_back(&planning, &groups, asked.destroy_new, commit_info);
-        self.targets.refuse(problems, (&plan, &state), home).await?;
+        self.targets
+            .refuse(problems, (&plan, &state), ErrorName::Refused, home)
+            .await?;
         plan.started_by.clone_from(&request.started_by);
         plan.rollback = Some(Rollback {
             after: asked.after,

@@ -47,6 +47,7 @@ impl Targets {
             }
             match self.settings(target, home).await? {
                 Ok(settings) => {
+                    problems.add_ready(target);
                     for problem in self.disallowed(&settings, (target, groups), asked, home) {
                         problems.add(problem);
                     }
@@ -86,10 +87,11 @@ impl Targets {
         &self,
         mut problems: TargetProblems,
         (plan, state): (&Plan, &State),
+        name: ErrorName,
         home: &AwsEnvironment,
     ) -> Result<()> {
         for (target, modules) in targets::left(plan, state) {
-            if problems.is_unready(&target) {
+            if problems.is_checked(&target) {
                 continue;
             }
             if let Err(unready) = self.settings(&target, home).await? {
@@ -99,7 +101,7 @@ impl Targets {
                 problems.add_unready(&target, message);
             }
         }
-        problems.refuse()
+        problems.refuse(name)
     }
 
     /// The settings of a target, or why nothing can be done there.

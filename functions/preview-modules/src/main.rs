@@ -7,6 +7,8 @@
 //! What goes wrong with one module is the result of that module. What passes by itself is tried again by the next step, until
 //! the time for all previews is over.
 
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::{config, handler};
@@ -23,6 +25,8 @@ use serde::{Deserialize, Serialize};
 
 /// How many lines of a module's output are kept.
 const LINES: usize = 200;
+/// How long a step starts builds: the copy of a bundle may take most of the rest of the function's time.
+const STARTING: Duration = Duration::from_secs(15);
 
 #[derive(Deserialize)]
 struct Event {
@@ -66,8 +70,8 @@ impl Handler {
         let execution = event.execution;
         let found = plans::find_previews(&self.work, &execution).await?;
         let mut previews = found.unwrap_or_default();
-        previews.give_up(now);
         self.look(&mut previews, &environment).await;
+        previews.give_up(now);
         self.start(&mut previews, &environment).await;
         plans::store_previews(&self.work, &execution, &previews).await?;
         let wait_seconds = previews.wait_seconds(now);
@@ -104,9 +108,13 @@ impl Handler {
         }
     }
 
-    /// Starts builds until enough run at once.
+    /// Starts builds until enough run at once, or the step has done so for long enough.
     async fn start(&self, previews: &mut Previews, home: &AwsEnvironment) {
+        let begins = Instant::now();
         for module in previews.to_start() {
+            if begins.elapsed() >= STARTING {
+                break;
+            }
             let Progress::Pending { plan, run } = &module.progress else {
                 continue;
             };

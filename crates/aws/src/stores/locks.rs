@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::ids::BuildFolder;
 use seedflow_core::telemetry::metric::Measurement;
 use seedflow_core::telemetry::observed::Observed;
 use seedflow_core::workflow::callback::ETag;
@@ -13,6 +12,7 @@ use seedflow_core::workflow::lock_decision::{LockDecision, LockWrite, decide};
 use crate::runtime::metrics::Metrics;
 use crate::services::s3::{Bucket, Conditional, Expect};
 use crate::services::sfn::{Reached, StepFunctions};
+use crate::stores::build_folder::new_folder;
 use crate::stores::fence;
 
 /// Maximum number of conflicting writes. A module has few claimants, and each conflict means that one of them made
@@ -120,6 +120,6 @@ impl Locks {
 fn fresh() -> NewLease {
     NewLease {
         now: Timestamp::now(),
-        run: BuildFolder::from_random(uuid::Uuid::new_v4().into_bytes()),
+        run: new_folder(),
     }
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "s3")]
 pub mod approvals;
+pub mod build_folder;
 #[cfg(all(feature = "s3", feature = "sfn"))]
 pub mod callbacks;
 #[cfg(feature = "s3")]

@@ -42,12 +42,6 @@ pub struct ReadOnlyBuilds {
     stack: String,
 }
 
-/// A new folder for a read-only build, with an unguessable name.
-#[must_use]
-pub fn new_folder() -> BuildFolder {
-    BuildFolder::from_random(uuid::Uuid::new_v4().into_bytes())
-}
-
 impl ReadOnlyBuilds {
     /// Read-only builds by the settings of a function, in whose template they are.
     pub fn new(aws: &SdkConfig) -> Result<Self> {

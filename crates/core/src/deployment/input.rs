@@ -125,6 +125,13 @@ impl DeploymentInput {
             ));
         }
         let action = fields.choice("action", &["deploy", "destroy", "rollback"])?;
+        if let (true, Some(other @ ("destroy" | "rollback"))) = (preview, action.as_deref()) {
+            return Err(Error::field(
+                "preview",
+                format!("true in a {other}"),
+                "true in a deployment only: nothing else runs previews",
+            ));
+        }
         let (project, action) = match action.as_deref() {
             Some("destroy") => destroy(project, &mut fields)?,
             Some("rollback") => roll_back(project, &mut fields)?,

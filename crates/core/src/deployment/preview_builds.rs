@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::previews::{MAX_OUTPUT, Preview, PreviewState, end_of, readable};
+use super::previews::{MAX_OUTPUT, Preview, PreviewState, end_of};
 use crate::ids::{BuildFolder, BuildId, ModuleId};
 use crate::module::codebuild::read_only::{DIFFERS, Ending};
 use crate::module::metadata_reference::ModuleRef;
@@ -84,7 +84,7 @@ impl Progress {
         Self::Ended {
             state: PreviewState::Failed,
             reason: Some(reason.into()),
-            output: end_of(&readable(output), MAX_OUTPUT),
+            output: end_of(output, MAX_OUTPUT),
         }
     }
 
@@ -100,7 +100,7 @@ impl Progress {
         Self::Ended {
             state: PreviewState::Succeeded,
             reason,
-            output: end_of(&readable(output), MAX_OUTPUT),
+            output: end_of(output, MAX_OUTPUT),
         }
     }
 }
@@ -294,7 +294,7 @@ mod tests {
         let failed = Ending::Failed {
             why: "exit status 1".to_owned(),
         };
-        previews.set(&module(1), Progress::of(&failed, "no state\u{1b}[0m"));
+        previews.set(&module(1), Progress::of(&failed, "the state is missing"));
         let results = previews.results();
         let states: Vec<PreviewState> = results.iter().map(|result| result.state).collect();
         use PreviewState::{Failed, NotRun, Succeeded};
@@ -305,7 +305,7 @@ mod tests {
         );
         assert_eq!(
             (results[1].output.as_str(), results[0].output.as_str()),
-            ("no state[0m", "+ a")
+            ("the state is missing", "+ a")
         );
         let text = serde_json::to_string(&previews).unwrap();
         assert_eq!(serde_json::from_str::<Previews>(&text).unwrap(), previews);

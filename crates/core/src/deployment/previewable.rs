@@ -10,6 +10,7 @@ use crate::deployment::plan::{Plan, PlannedAction, PlannedModule};
 use crate::deployment::planner::{PlannableGroup, PlannableModule, Planning};
 use crate::error::Result;
 use crate::ids::BuildFolder;
+use crate::module::codebuild::read_only::Section;
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
 use crate::module::fingerprint::{Fingerprint, Versions};
@@ -44,7 +45,7 @@ impl Wanted {
     #[must_use]
     pub fn of(request: &DeploymentInput, needs_approval: bool) -> Self {
         let Action::Deploy { source, .. } = &request.action else {
-            return Self::Not("a rollback runs no previews");
+            return Self::Not("only a deployment of a repository runs previews");
         };
         let is_asked = match request.plan_only {
             true => request.preview,
@@ -107,13 +108,12 @@ fn with_preview(planned: &PlannedModule, module: &PlannableModule, limits: &Limi
     if planned.action != PlannedAction::Deploy {
         return None;
     }
-    // Those of a repository were checked when it was read; those of a rollback are not known.
+    // They were checked when the repository was read.
     let deployspec = Deployspec::parse(&module.deployspec, &limits.maxima).ok()?;
-    let has_commands = deployspec
-        .preview
-        .as_ref()
-        .is_some_and(|phases| !phases.is_empty());
-    has_commands.then_some(deployspec)
+    Section::Preview
+        .phases(&deployspec)
+        .is_some()
+        .then_some(deployspec)
 }
 
 /// What would be deployed, with the values that are published now.
@@ -205,8 +205,14 @@ mod tests {
         assert_eq!(wanted(json!({}), true), Wanted::Run);
         assert_eq!(wanted(json!({}), false), Wanted::Not(NOT_ASKED));
         assert_eq!(wanted(json!({"plan_only": true}), true), Wanted::Not(NOT_ASKED));
-        let error = input(json!({"preview": true})).unwrap_err();
-        assert!(error.message.starts_with("preview: "), "{error}");
+        for fields in [
+            json!({"preview": true}),
+            json!({"preview": true, "plan_only": true, "action": "rollback"}),
+            json!({"preview": true, "plan_only": true, "action": "destroy"}),
+        ] {
+            let error = input(fields).unwrap_err();
+            assert!(error.message.starts_with("preview: "), "{error}");
+        }
     }
 
     #[test]

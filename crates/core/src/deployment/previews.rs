@@ -116,13 +116,6 @@ pub fn shown(previews: &[Preview]) -> Vec<Shown<'_>> {
     shown
 }
 
-/// What a module printed, as text: without the characters that control a terminal.
-#[must_use]
-pub fn readable(output: &str) -> String {
-    let is_text = |c: &char| !c.is_control() || matches!(c, '\n' | '\t');
-    output.chars().filter(is_text).collect()
-}
-
 /// The previews with outputs that have at most so many bytes together. Each has the same share.
 #[must_use]
 pub fn shortened(previews: Vec<Preview>, most: usize) -> Vec<Preview> {
@@ -192,11 +185,6 @@ mod tests {
                 "g/b: preview not run: s"
             ]
         );
-    }
-
-    #[test]
-    fn an_output_controls_no_terminal() {
-        assert_eq!(readable("a\u{1b}[2Jb\tc\u{7}\r\nd"), "a[2Jb\tc\nd");
     }
 
     #[test]

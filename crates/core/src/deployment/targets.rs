@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::plan::{Plan, PlannedAction, PlannedModule};
 use super::state::State;
 use crate::error::{Error, ErrorName, Result, excerpt};
+use crate::module::destroy;
 use crate::module::metadata_reference::ModuleRef;
 use crate::target::Target;
 
@@ -35,6 +36,7 @@ pub struct NamedRolePath {
 /// What is wrong with the targets of a plan.
 #[derive(Debug, Default)]
 pub struct TargetProblems {
+    ready: BTreeSet<Target>,
     unready: BTreeSet<Target>,
     messages: Vec<String>,
 }
@@ -69,22 +71,31 @@ impl TargetProblems {
         }
     }
 
-    /// All problems as one error.
+    /// Notes that a target is ready.
+    pub fn add_ready(&mut self, target: &Target) {
+        self.ready.insert(target.clone());
+    }
+
+    /// Whether it was found out whether a target is ready.
+    #[must_use]
+    pub fn is_checked(&self, target: &Target) -> bool {
+        self.ready.contains(target) || self.is_unready(target)
+    }
+
+    /// All problems as one error of this name.
     ///
     /// # Errors
-    /// `InvalidManifest` with a line for each.
-    pub fn refuse(&self) -> Result<()> {
+    /// With a line for each problem.
+    pub fn refuse(&self, name: ErrorName) -> Result<()> {
         if self.messages.is_empty() {
             return Ok(());
         }
-        Err(Error::new(
-            ErrorName::InvalidManifest,
-            excerpt(&self.messages.join("\n"), MAX_MESSAGE),
-        ))
+        Err(Error::new(name, excerpt(&self.messages.join("\n"), MAX_MESSAGE)))
     }
 }
 
-/// The targets where a plan destroys modules, with these: modules that leave, and those that move.
+/// The targets where a plan destroys modules, with these: modules that leave, and those that move. What left nothing is only
+/// forgotten, which needs no target.
 #[must_use]
 pub fn left(plan: &Plan, state: &State) -> BTreeMap<Target, Vec<ModuleRef>> {
     let goes = |planned: &&PlannedModule| planned.action == PlannedAction::Destroy || planned.moves;
@@ -93,7 +104,8 @@ pub fn left(plan: &Plan, state: &State) -> BTreeMap<Target, Vec<ModuleRef>> {
         let (group, module) = (planned.module.group.clone(), planned.module.module.clone());
         let status = state.status_of(&plan.deployment.module(group, module));
         // What belongs to another module is not planned to be destroyed.
-        if let Ok(Some(target)) = status.map(|status| status.and_then(|status| status.target)) {
+        let there = status.map(|status| status.filter(destroy::is_or_may_be_there));
+        if let Ok(Some(target)) = there.map(|status| status.and_then(|status| status.target)) {
             left.entry(target).or_default().push(planned.module.clone());
         }
     }
@@ -127,9 +139,13 @@ mod tests {
         problems.add("another path".to_owned());
         let unready: Vec<bool> = targets.iter().map(|target| problems.is_unready(target)).collect();
         assert_eq!(unready, [true, true, true, false]);
-        let error = problems.refuse().unwrap_err();
+        let error = problems.refuse(ErrorName::InvalidManifest).unwrap_err();
         assert_eq!(error.name, ErrorName::InvalidManifest);
         assert_eq!(error.message, "not listed\nnot ready\nanother path");
-        assert!(TargetProblems::of(&TargetsAsked::default()).refuse().is_ok());
+        assert!(
+            TargetProblems::of(&TargetsAsked::default())
+                .refuse(ErrorName::Refused)
+                .is_ok()
+        );
     }
 }

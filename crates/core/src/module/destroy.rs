@@ -108,8 +108,13 @@ pub fn is_never_deployed(stored: &ModuleParameters, status: Option<&Status>) -> 
 /// Where a module is that is to be deployed in `target`, if that is elsewhere. It is destroyed there first.
 #[must_use]
 pub fn moves_from<'a>(status: Option<&'a Status>, target: Option<&Target>) -> Option<Place<'a>> {
-    let status = status.filter(|status| status.deployed_at.is_some() || may_have_left(Some(status)))?;
+    let status = status.filter(|status| is_or_may_be_there(status))?;
     (status.target.as_ref() != target).then_some(Place(status.target.as_ref()))
+}
+
+/// Whether a module is deployed, or may have left something.
+pub(crate) fn is_or_may_be_there(status: &Status) -> bool {
+    status.deployed_at.is_some() || may_have_left(Some(status))
 }
 
 /// A target or home, for people.

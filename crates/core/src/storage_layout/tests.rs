@@ -117,3 +117,10 @@ fn what_is_listed_is_parsed_as_it_was_built() {
         Some("AROAEXAMPLE:ada")
     );
 }
+
+#[test]
+fn what_planners_upload_is_planned_only() {
+    let project = Name::parse("name", "p").unwrap();
+    assert!(is_planned_only(&planned_repository_key(&project, "x")));
+    assert!(!is_planned_only(&repository_upload_key(&project, "x")));
+}

@@ -12,7 +12,6 @@ use crate::error::excerpt;
 use crate::ids::{AwsEnvironment, BuildFolder};
 use crate::module::cause::{failed_command, printed};
 use crate::module::deployspec::{Deployspec, Phases};
-use crate::module::input::Action;
 use crate::module::parameters::VariableType;
 use crate::module::plan::Plan;
 use crate::workflow::build_outcome::{BuildOutcome, BuildStatus};
@@ -111,7 +110,6 @@ fn without_secrets(plan: &Plan) -> Plan {
     let mut plan = plan.clone();
     let build = &mut plan.options.build;
     build.registries = build.registries.without_secrets();
-    plan.action = Action::Deploy;
     plan
 }
 
