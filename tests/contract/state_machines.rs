@@ -31,6 +31,7 @@ const THROWS: [(&str, &[ErrorName]); 14] = [
             SourceNotFound,
             InvalidBundle,
             InvalidDeployspec,
+            InvalidModuleStack,
             InvalidManifest,
             AccessDenied,
             Refused,

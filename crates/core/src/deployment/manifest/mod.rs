@@ -32,7 +32,7 @@ use serde_json::Value;
 
 use crate::deployment::remote_source::RemoteSource;
 use crate::deployment::targets::TargetsAsked;
-use crate::error::{Result, excerpt};
+use crate::error::{Result, excerpt, expected};
 use crate::formats::yaml;
 use crate::formats::yaml::Node;
 use crate::ids::{ModuleId, Name};
@@ -453,11 +453,12 @@ impl<'a> Groups<'a> {
         };
         let at = Location::file(&path);
         if !self.reader.repository.has_file(&path) {
-            problems.found(
-                &part.at,
+            let missing = expected(
                 modules::quoted(&given),
                 "the path of an existing file in the repository",
             );
+            let meant = paths::did_you_mean(self.reader.repository, &path);
+            problems.error(&part.at, format!("{missing}{meant}"));
             return None;
         }
         refuse_ignored(self.reader.repository, &path, &part.at, problems);

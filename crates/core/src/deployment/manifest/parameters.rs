@@ -48,6 +48,8 @@ pub(super) struct ParameterReader {
     /// The same, parsed.
     pub parameters: Parameters,
     pub references: Vec<Reference>,
+    /// The names of all parameters, also of those whose value can't be used.
+    pub names: Vec<String>,
     /// Parameter names by their variable names.
     variables: HashMap<String, String>,
 }
@@ -79,6 +81,7 @@ impl ParameterReader {
         let value = self.value(&mut fields, around, problems);
         fields.ignored(&["version", "resolvedValue"], problems);
         fields.finish(problems);
+        self.names.extend(name.clone());
         if let (Some(name), Some((at, value))) = (name, value) {
             self.add(name, value, &Spanned { at, ..part }, list, problems);
         }
