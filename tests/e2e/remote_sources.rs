@@ -8,7 +8,7 @@ use crate::git_push::remote;
 
 const PROJECT: &str = "elsewhere-modules";
 
-/// A repository with two modules, one of which gets a data file.
+/// A repository with two modules; one gets a data file.
 fn host(server: &GitServer) -> (HostedRepository, String) {
     let repository = server.repository("modules");
     let deployspec = |command: &str| {

@@ -3,7 +3,7 @@
 //! The planner computes a module's fingerprint as the module workflow does, from the values that the upstream modules
 //! have published so far. If an upstream module is deployed in the same execution, its values may change before this
 //! module is deployed. An otherwise unchanged module then gets an execution anyway and decides by itself
-//! ([`PlannedModule::unless`], decision 26). So a plan contains only what is certain; the module workflow decides the rest
+//! ([`PlannedModule::redeploy_if_changed`], decision 26). So a plan contains only what is certain; the module workflow decides the rest
 //! with the current values.
 //!
 //! Waves run one after the other and end with the first failure. First come the groups in the order of the manifest,
@@ -193,10 +193,10 @@ pub fn add_changed_values(
         let planned = plan.modules.iter_mut().find(|planned| planned.module == of);
         let module = modules.iter().find(|module| module.id == record.module);
         if let (Some(planned), Some(module)) = (planned, module) {
-            let siblings = planning
+            let published = planning
                 .state
                 .upstreams(module.options.parameters.upstreams(), &module.id);
-            let resolved = module.options.clone().resolve(&module.id, &siblings);
+            let resolved = module.options.clone().resolve(&module.id, &published);
             let unknown = CommitInfo::default();
             let none = Versions::new();
             planned.changes = Planned {
@@ -295,16 +295,17 @@ impl<'a> Planner<'a> {
         let consumed = module.options.parameters.upstreams();
         let pending: Vec<&ModuleRef> = consumed
             .iter()
-            .filter(|sibling| self.before.contains_key(sibling))
+            .filter(|upstream| self.before.contains_key(upstream))
             .collect();
         let decided = self
             .decide(module, force, &consumed, &pending)
             .unwrap_or_else(|blocked| Decided::of(PlannedAction::Blocked, vec![blocked.message]));
-        let unless: Vec<String> = match decided.action {
+        let redeploy_if_changed: Vec<String> = match decided.action {
             PlannedAction::Unchanged => pending.iter().map(ToString::to_string).collect(),
             _ => Vec::new(),
         };
-        let has_turn = decided.action == PlannedAction::Deploy || decided.renews || !unless.is_empty();
+        let has_turn =
+            decided.action == PlannedAction::Deploy || decided.renews || !redeploy_if_changed.is_empty();
         let status = self.planning.state.status_of(&module.id).ok().flatten();
         let moves = destroy::moves_from(status.as_ref(), module.options.target.as_ref()).is_some();
         PlannedModule {
@@ -317,7 +318,7 @@ impl<'a> Planner<'a> {
             reasons: decided.reasons,
             changes: Vec::new(),
             definition: None,
-            unless,
+            redeploy_if_changed,
             execution: has_turn.then(|| self.name(&module.id)),
         }
     }
@@ -335,10 +336,10 @@ impl<'a> Planner<'a> {
         }
         let renamed = self.renamed_from(module).map(|from| status::rename_reason(&from));
         let status = state.status_of(id)?;
-        let siblings = state.upstreams(consumed.iter().cloned(), id);
+        let published = state.upstreams(consumed.iter().cloned(), id);
         if let Some(missing) = consumed
             .iter()
-            .find(|sibling| siblings.metadata(sibling).is_none() && !pending.contains(sibling))
+            .find(|upstream| published.metadata(upstream).is_none() && !pending.contains(upstream))
         {
             return Err(Error::new(
                 ErrorName::Blocked,
@@ -349,7 +350,7 @@ impl<'a> Planner<'a> {
             .options
             .parameters
             .without(pending)
-            .resolve(id, &siblings)?;
+            .resolve(id, &published)?;
         let moved = |reasons: Vec<String>| {
             let target = module.options.target.as_ref();
             let from = destroy::moves_from(status.as_ref(), target);
@@ -357,7 +358,7 @@ impl<'a> Planner<'a> {
                 from.map(|from| format!("moves from {from} to {}; destroyed there first", Place(target)));
             renamed.clone().into_iter().chain(move_).chain(reasons).collect()
         };
-        let options = match module.options.clone().resolve(id, &siblings) {
+        let options = match module.options.clone().resolve(id, &published) {
             Ok(options) => options,
             // Values that are missing now may be published before this module's execution, if their modules are
             // executed first.
@@ -391,10 +392,10 @@ impl<'a> Planner<'a> {
         }
         let redeployed: Vec<String> = pending
             .iter()
-            .filter(|sibling| {
-                options.redeploy_with_dependencies && self.before[**sibling] == PlannedAction::Deploy
+            .filter(|upstream| {
+                options.redeploy_with_dependencies && self.before[**upstream] == PlannedAction::Deploy
             })
-            .map(|sibling| format!("deployment of {sibling}"))
+            .map(|upstream| format!("deployment of {upstream}"))
             .collect();
         Ok(if redeployed.is_empty() {
             Decided {
@@ -449,7 +450,7 @@ impl<'a> Planner<'a> {
             self.renewed.insert(of.clone());
             self.parts.insert(of.clone(), self.part(module));
         }
-        if planned.action == PlannedAction::Deploy || !planned.unless.is_empty() {
+        if planned.action == PlannedAction::Deploy || !planned.redeploy_if_changed.is_empty() {
             self.before.insert(of, planned.action);
         }
         self.modules.push(planned);
