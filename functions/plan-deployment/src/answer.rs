@@ -88,6 +88,30 @@ pub(crate) struct Planned {
     pub(crate) refused: Option<Refused>,
 }
 
+impl Planned {
+    /// An answer that starts nothing.
+    fn nothing(deployment: DeploymentId, execution: &ExecutionArn) -> Self {
+        Self {
+            deployment,
+            waves: Vec::new(),
+            plan_key: execution.deployment_key(),
+            counts: Value::Null,
+            modules: None,
+            policy: None,
+            rollback: None,
+            warnings: Vec::new(),
+            origin: None,
+            shortened: false,
+            evaluate: false,
+            approval: None,
+            preview: false,
+            previews: Vec::new(),
+            fetch: None,
+            refused: None,
+        }
+    }
+}
+
 /// What planning leads to.
 pub(crate) enum Outcome {
     /// A plan, and what to start.
@@ -105,24 +129,7 @@ pub(crate) async fn answer(
     request: &DeploymentInput,
     execution: &ExecutionArn,
 ) -> Result<Planned> {
-    let mut answer = Planned {
-        deployment,
-        waves: Vec::new(),
-        plan_key: execution.deployment_key(),
-        counts: Value::Null,
-        modules: None,
-        policy: None,
-        rollback: None,
-        warnings: Vec::new(),
-        origin: None,
-        shortened: false,
-        evaluate: false,
-        approval: None,
-        preview: false,
-        previews: Vec::new(),
-        fetch: None,
-        refused: None,
-    };
+    let mut answer = Planned::nothing(deployment, execution);
     let (plan, waves) = match made {
         Ok(Outcome::Planned(plan, waves)) => (*plan, waves),
         Ok(Outcome::Fetch(sources)) => {

@@ -25,10 +25,9 @@ use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::plans;
-use seedflow_core::deployment::input::{Action, DeploymentInput};
+use seedflow_core::deployment::input::DeploymentInput;
 use seedflow_core::deployment::preview_builds::Previews;
-use seedflow_core::deployment::remote_source::{FetchedSource, replaced};
-use seedflow_core::deployment::rollback::{After, To};
+use seedflow_core::deployment::remote_source::FetchedSource;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn};
 use seedflow_core::module::definition::DefinedBuild;
@@ -37,8 +36,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::{Outcome, Planned, answer};
-use crate::reading::Repository;
-use crate::repository::{Asked, Stores};
+use crate::repository::Stores;
 use crate::targets::Targets;
 
 #[derive(Deserialize)]
@@ -57,13 +55,6 @@ enum Step {
     Name,
     /// Plans this deployment.
     Plan(ToPlan),
-}
-
-/// What a rollback asks for.
-struct RollbackRequest {
-    to: To,
-    destroy_new: bool,
-    after: Option<After>,
 }
 
 /// What the second and later calls get.
@@ -129,55 +120,14 @@ impl Handler {
         } = to_plan;
         let input = plans::input(&self.modules.work, input, execution).await?;
         let request = DeploymentInput::parse(&input, &self.limits)?;
-        let made = match &request.action {
-            Action::Destroy { .. } => {
-                self.destroy(&deployment, &request, (execution, environment))
-                    .await
-            }
-            Action::Rollback {
-                to,
-                destroy_new,
-                after,
-                ..
-            } => {
-                let asked = RollbackRequest {
-                    to: to.clone(),
-                    destroy_new: *destroy_new,
-                    after: after.clone(),
-                };
-                let planned = self
-                    .roll_back(&deployment, &request, asked, (execution, environment))
-                    .await;
-                match (planned, after) {
-                    (Err(error), Some(after)) => Err(after.then(error)),
-                    (planned, _) => planned,
-                }
-            }
-            Action::Deploy {
-                source,
-                options,
-                force,
-                on_failure,
-            } => {
-                let asked = Asked {
-                    request: &request,
-                    source,
-                    fetched: sources.as_deref().unwrap_or_default(),
-                    options,
-                    environment,
-                    maxima: &self.limits.maxima,
-                };
-                match reading::read(&self.modules, &deployment, self.stores(), &asked).await? {
-                    Ok(Repository::Whole(read, state)) => {
-                        let read = (*read, state, force, *on_failure);
-                        self.deploy(read, &request, execution, environment).await
-                    }
-                    Ok(Repository::Needs(missing)) if sources.is_none() => Ok(Outcome::Fetch(missing)),
-                    Ok(Repository::Needs(missing)) => Err(replaced(&missing)),
-                    Err(error) => Err(error),
-                }
-            }
-        };
+        let made = self
+            .make(
+                &deployment,
+                &request,
+                sources.as_deref(),
+                (execution, environment),
+            )
+            .await?;
         let made = match (made, &approved) {
             (Ok(Outcome::Planned(mut plan, waves)), Some(hash)) => {
                 // The approver has seen them.

@@ -15,7 +15,7 @@ use crate::state;
 /// What was read.
 pub(crate) enum Repository {
     /// All of it, with the state of the deployment.
-    Whole(Box<Read>, State),
+    Whole(Box<(Read, State)>),
     /// These sources have to be fetched first.
     Needs(Vec<RemoteSource>),
 }
@@ -45,7 +45,7 @@ pub(crate) async fn read(
                 Some(state) => state?,
                 None => state.await?,
             };
-            Ok(Repository::Whole(read, state))
+            Ok(Repository::Whole(Box::new((*read, state))))
         }
         Ok(Loaded::Needs(missing)) => Ok(Repository::Needs(missing)),
         Err(error) => Err(error),

@@ -32,7 +32,7 @@ use crate::module::deployed_record::DeployedModule;
 use crate::module::destroy;
 use crate::module::destroy::Place;
 use crate::module::fingerprint::{Fingerprint, Versions, VersionsByTarget};
-use crate::module::metadata_reference::ModuleRef;
+use crate::module::metadata_reference::{ModuleRef, UpstreamMetadata};
 use crate::module::status;
 use crate::target::Target;
 
@@ -241,6 +241,23 @@ pub fn destroying(planning: &Planning<'_>) -> (Plan, Vec<Wave>) {
     run.finish(groups, CommitInfo::default())
 }
 
+/// Refuses a module that consumes values of one that neither is deployed nor is about to be.
+fn refuse_missing(
+    consumed: &[ModuleRef],
+    pending: &[&ModuleRef],
+    published: &UpstreamMetadata,
+) -> Result<()> {
+    let is_missing =
+        |upstream: &&ModuleRef| published.metadata(upstream).is_none() && !pending.contains(upstream);
+    match consumed.iter().find(is_missing) {
+        Some(missing) => Err(Error::new(
+            ErrorName::Blocked,
+            format!("it consumes {missing}, which isn't deployed and isn't part of this run"),
+        )),
+        None => Ok(()),
+    }
+}
+
 fn about_to_publish(modules: &str) -> String {
     format!("consumes what {modules} is about to publish")
 }
@@ -337,15 +354,7 @@ impl<'a> Planner<'a> {
         let renamed = self.renamed_from(module).map(|from| status::rename_reason(&from));
         let status = state.status_of(id)?;
         let published = state.upstreams(consumed.iter().cloned(), id);
-        if let Some(missing) = consumed
-            .iter()
-            .find(|upstream| published.metadata(upstream).is_none() && !pending.contains(upstream))
-        {
-            return Err(Error::new(
-                ErrorName::Blocked,
-                format!("it consumes {missing}, which isn't deployed and isn't part of this run"),
-            ));
-        }
+        refuse_missing(consumed, pending, &published)?;
         module
             .options
             .parameters
@@ -363,15 +372,9 @@ impl<'a> Planner<'a> {
             // Values that are missing now may be published before this module's execution, if their modules are
             // executed first.
             Err(_) => {
-                let waits = pending
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                return Ok(Decided::of(
-                    PlannedAction::Deploy,
-                    moved(vec![about_to_publish(&waits)]),
-                ));
+                let waits: Vec<String> = pending.iter().map(ToString::to_string).collect();
+                let reasons = moved(vec![about_to_publish(&waits.join(", "))]);
+                return Ok(Decided::of(PlannedAction::Deploy, reasons));
             }
         };
         let of_target = self.planning.versions.get(&options.target);
@@ -390,13 +393,10 @@ impl<'a> Planner<'a> {
         if renamed.is_some() {
             return Ok(Decided::of(PlannedAction::Deploy, moved(Vec::new())));
         }
-        let redeployed: Vec<String> = pending
-            .iter()
-            .filter(|upstream| {
-                options.redeploy_with_dependencies && self.before[**upstream] == PlannedAction::Deploy
-            })
-            .map(|upstream| format!("deployment of {upstream}"))
-            .collect();
+        let redeployed = match options.redeploy_with_dependencies {
+            true => self.deployed_before(pending),
+            false => Vec::new(),
+        };
         Ok(if redeployed.is_empty() {
             Decided {
                 renews: decision.renews,
@@ -405,6 +405,16 @@ impl<'a> Planner<'a> {
         } else {
             Decided::of(PlannedAction::Deploy, redeployed)
         })
+    }
+
+    /// The deployments of upstream modules in the same plan, as reasons.
+    fn deployed_before(&self, pending: &[&ModuleRef]) -> Vec<String> {
+        let deployed = pending
+            .iter()
+            .filter(|upstream| self.before[**upstream] == PlannedAction::Deploy);
+        deployed
+            .map(|upstream| format!("deployment of {upstream}"))
+            .collect()
     }
 
     /// The reasons without the values that upstream modules have published and are about to replace. Such a value may be the
