@@ -85,7 +85,7 @@ fn all_problems_are_shown_and_nothing_else() {
     assert_eq!(output.status.code(), Some(1));
 }
 
-/// A manifest with modules of another host, of which two are fine and the others aren't.
+/// A manifest with modules of another host. Two are fine and the others aren't.
 fn remote_manifest(url: &str) -> String {
     let module = |name: &str, path: &str| format!("  - {{name: {name}, path: '{path}'}}\n");
     let remote = |name: &str, rest: &str| module(name, &format!("git::{url}//{rest}"));

@@ -124,7 +124,7 @@ impl Emulator {
         )
     }
 
-    /// Waits until it ends by itself, which it doesn't as long as all is well.
+    /// Waits until it ends by itself: only a broken one does.
     pub async fn ended(&mut self) -> Result<()> {
         let status = self.process.wait().await?;
         // The child guard may have removed the log with the stack's folder by now.

@@ -1,4 +1,4 @@
-//! Targets: further accounts and regions of the emulator, with the real `template-target.yaml` in each.
+//! Targets: further accounts and regions of the emulator, with the real `template-target.yaml` in each (decision 57).
 //!
 //! The emulator has every account and region that a caller names, so a target comes to be by its stack. It is deployed after
 //! the one at home, as on AWS, by the real `sam deploy`, as root of its account.

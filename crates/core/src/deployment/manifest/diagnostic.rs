@@ -214,7 +214,7 @@ impl Diagnostics {
         self.strict
     }
 
-    /// Reports an unknown field, one of whose siblings may be meant.
+    /// Reports an unknown field. One of the known fields may be meant.
     pub fn unknown_field(&mut self, at: &Location, name: &str, siblings: &[&str]) {
         if self.strict {
             return self.refuse_field(at, name, siblings);

@@ -237,7 +237,7 @@ fn parameter_value(
     }
 }
 
-/// Refuses an object that looks like a reference: an execution's input could not tell them apart.
+/// Refuses an object that looks like a reference: an execution's input could not distinguish them.
 fn refuse_lookalike(part: &Spanned<'_>, value: &Value, problems: &mut Diagnostics) -> Option<()> {
     match REFERENCES.iter().find(|key| value.get(key).is_some()) {
         Some(key) => {
