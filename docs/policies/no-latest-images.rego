@@ -11,7 +11,7 @@ deny contains message if {
 
 floats(image) if endswith(image, ":latest")
 
-# Without a tag or a digest it is the latest one, too. A port of the registry is no tag.
+# Without a tag or a digest it is the latest one, too. A port of the registry is not a tag.
 floats(image) if {
 	not contains(image, "@")
 	parts := split(image, "/")

@@ -41,7 +41,7 @@ fn the_schemas_take_the_examples_and_refuse_what_is_wrong() {
             broken(|detail| detail["message"] = json!("two\nlines")),
         ];
         let found_faults = faults(name, &broken);
-        // An abort has an error and a cause, which the example of a failure has.
+        // A stop has an error and a cause, which the example of a failure has.
         let found = |index: usize| {
             found_faults
                 .iter()

@@ -78,10 +78,10 @@ fn turns() -> [Value; 3] {
     ]
 }
 
-fn checked(changed: bool, forget: bool, module_stack: bool, remove_role: bool) -> Value {
+fn checked(changed: bool, purge: bool, module_stack: bool, remove_role: bool) -> Value {
     json!(CheckResult {
         changed,
-        forget,
+        purge,
         reasons: Vec::new(),
         build_project: "p".to_owned(),
         module_stack,

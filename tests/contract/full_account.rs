@@ -1,6 +1,6 @@
 //! More builds than an account may run, and more than CodeBuild's queue takes: how StartBuild's retries get them all through.
 //!
-//! The waits are those of the definition. CodeBuild is that of its user guide ("Builds"): so many builds run, five times as many
+//! The waits are those of the definition. CodeBuild is that of its user guide ("Builds"): a number of builds runs, five times as many
 //! wait, and further ones are refused. The clock is a number.
 
 use std::collections::BTreeMap;

@@ -31,6 +31,7 @@ const THROWS: [(&str, &[ErrorName]); 14] = [
             SourceNotFound,
             InvalidBundle,
             InvalidDeployspec,
+            InvalidModuleStack,
             InvalidManifest,
             AccessDenied,
             Refused,
@@ -420,7 +421,7 @@ fn what_is_refused_at_an_end_is_reported_and_holds_nothing_up() {
     assert_eq!(states["NotAllSettled"]["Type"], "Fail");
 }
 
-/// Who may start this machine only can't deploy, and runs nothing of the repository: no field of an input overrides those
+/// Those who may start this machine only can't deploy, and run nothing of the repository: no field of an input overrides those
 /// that make it a plan.
 #[test]
 fn what_is_started_to_plan_plans_and_nothing_else() {

@@ -1,4 +1,4 @@
-//! How many AWS calls a deployment makes, with its cleanup and its pages. While they are counted, the other tests of the
+//! How many AWS calls a deployment makes, with its cleanup and its pages (decision 32). While they are counted, the other tests of the
 //! stack wait.
 
 use seedflow_core::pages::index::Index;

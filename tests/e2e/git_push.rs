@@ -260,7 +260,7 @@ fn a_bad_push_is_rejected_with_its_errors_and_recorded_with_its_commit() {
 
         repository.write(
             "deployment.yaml",
-            manifest("dev").replace("${STAGE} ${ZONE} ${SIZE}", "x"),
+            manifest("dev").replace("${STAGE} ${ZONE} ${SIZE} ${STORED}", "x"),
         );
         repository.write("modules/m/deployspec.yaml", SPEC);
         let good = repository.commit("Mend it");
@@ -411,11 +411,11 @@ fn pushes_deploy_the_example_in_order_then_what_a_change_touches_and_destroy_wha
 
 const SPEC: &str = "deploy: {phases: {build: {commands: ['seedfarmer metadata add -k Where -v \"$SEEDFARMER_PARAMETER_WHERE\"']}}}\n";
 
-/// A manifest of a deployment with one module, which publishes the values of two variables.
+/// A manifest of a deployment with one module, which publishes the values of four variables.
 fn manifest(deployment: &str) -> String {
     format!(
         "name: {deployment}\ngroups:\n- name: g\n  modules:\n  - name: m\n    path: modules/m\n    \
-         parameters: [{{name: where, value: '${{STAGE}} ${{ZONE}} ${{SIZE}}'}}]\n"
+         parameters: [{{name: where, value: '${{STAGE}} ${{ZONE}} ${{SIZE}} ${{STORED}}'}}]\n"
     )
 }
 
@@ -453,9 +453,12 @@ fn two_branches_deploy_two_manifests_of_one_repository() {
                 &format!("{folder}/more.env"),
                 format!("ZONE={deployment}.example.com\n"),
             );
-            stack
-                .put_parameter(&format!("/shared/branches/{deployment}/STAGE"), "stored")
-                .await;
+            for name in ["STAGE", "STORED"] {
+                let path = format!("/shared/branches/{deployment}/{name}");
+                stack
+                    .put_parameter(&path, &format!("stored for {deployment}"))
+                    .await;
+            }
         }
         let commit = repository.commit("Begin");
         for (deployment, branch) in [("dev", "develop"), ("prod", "main")] {
@@ -476,7 +479,7 @@ fn two_branches_deploy_two_manifests_of_one_repository() {
             let metadata = stack.parameter(&module, "metadata").await;
             assert_eq!(
                 metadata["Where"],
-                format!("\"{deployment}\" ü {deployment}.example.com base")
+                format!("\"{deployment}\" ü {deployment}.example.com base stored for {deployment}")
             );
         }
         assert_eq!(

@@ -33,7 +33,7 @@ pub fn job(commands: Option<f64>) -> f64 {
 /// A price in dollars, by the seconds of a build.
 type Price = fn(f64) -> f64;
 
-/// The ways to wait for a build's end, and the price of each for a build of so many seconds. The first is Seedflow's.
+/// The ways to wait for a build's end, and the price of each for a build of this many seconds. The first is Seedflow's.
 pub const WAYS: [(&str, Price); 7] = [
     ("event and task token (Seedflow)", event),
     ("Wait, function, Choice, every 5 s", |build| polling(build, 5.0)),

@@ -1,7 +1,7 @@
 //! Deploys on a local stack and counts. A count ends when there has been no call for a while, so it includes the work
 //! after a deployment (its lock, its events, its pages).
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -27,10 +27,9 @@ const PROJECT: &str = "cost";
 const STACK: &str = "seedflow-";
 
 /// Counts each deployment after a first one, which isn't counted.
-pub async fn count(stack: &Stack, queue_consumers: &BTreeSet<String>, ui: &Ui) -> Result<Counts> {
+pub async fn count(stack: &Stack, ui: &Ui) -> Result<Counts> {
     let mut counter = Counter {
         stack,
-        queue_consumers,
         known: HashSet::new(),
         begun: Timestamp::now(),
     };
@@ -89,7 +88,6 @@ async fn follow(stack: &Stack, execution: &str, as_expected: impl Fn(&Finished) 
 /// Counts the use of a stack during a deployment.
 struct Counter<'a> {
     stack: &'a Stack,
-    queue_consumers: &'a BTreeSet<String>,
     /// The executions of earlier counts.
     known: HashSet<String>,
     begun: Timestamp,
@@ -198,7 +196,7 @@ impl Counter<'_> {
             let call = json!({"logGroupName": group["logGroupName"], "startTime": since, "limit": 10_000});
             let lines = self.call("logs", "Logs_20140328.FilterLogEvents", call).await?;
             for line in list(&lines["events"]) {
-                usage.add_log_line(function, text(&line["message"]), self.queue_consumers);
+                usage.add_log_line(function, text(&line["message"]));
             }
         }
         Ok(())

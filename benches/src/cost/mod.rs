@@ -20,7 +20,6 @@ use seedflow_local::stack::{Stack, StackOptions};
 use seedflow_terminal::Ui;
 
 use crate::machine::Machine;
-use fixed_costs::FixedCosts;
 
 /// Builds run no command: the work inside them costs the same with every tool.
 const BUILD: SimulatedBuild = SimulatedBuild {
@@ -30,10 +29,9 @@ const BUILD: SimulatedBuild = SimulatedBuild {
 
 /// Deploys, counts, and returns the whole page.
 pub async fn measure(machine: &Machine, ui: &Ui) -> Result<String> {
-    let fixed = FixedCosts::read();
     let stack = Stack::start(&StackOptions::default(), ui).await?;
     stack.codebuild().simulate(Some(BUILD));
-    let counts = counter::count(&stack, &fixed.queue_consumers, ui).await;
+    let counts = counter::count(&stack, ui).await;
     stack.stop().await;
-    page::document(&counts?, &fixed, machine)
+    page::document(&counts?, machine)
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::alternatives::{WAYS, build_minutes, event, job, polling, tooling};
 use super::assumptions::{ASSUMPTIONS, TOOLING};
-use super::fixed_costs::FixedCosts;
+use super::fixed_costs;
 use super::prices::Item::{AdvancedParameter, ArmBuildMinute, BuildMinute, Key};
 use super::prices::PRICES;
 use super::usage::{CHANGED, Counts, MODULES, Usage};
@@ -30,52 +30,49 @@ type Row = Vec<String>;
 /// The values of the page by their names.
 type Values = BTreeMap<String, String>;
 
-pub fn document(counts: &Counts, fixed: &FixedCosts, machine: &Machine) -> Result<String> {
+pub fn document(counts: &Counts, machine: &Machine) -> Result<String> {
     let [changed, unchanged, nothing, some] = counts.each_ref().map(|usage| usage.bill.dollars());
     let metrics: BTreeSet<_> = counts.iter().flat_map(|usage| &usage.metrics).collect();
-    let fixed = fixed.month(metrics.len());
+    let fixed = fixed_costs::month(metrics.len());
     let container = build(TOOLING);
     let (ours, containers) = ([changed, unchanged], [tooling(), container]);
     let free_polls = event(1.0) / polling(1.0, 1.0);
-    let mut values: Values = [
-        (
-            "share of builds",
-            percent(build(USUAL) / (build(USUAL) + changed)),
-        ),
-        ("container ratio", ratio(container / unchanged)),
-        ("break-even", percent(break_even(ours, containers))),
-        ("tooling minutes", format!("{:.2}", TOOLING / 60.0)),
-        ("modules", MODULES.to_string()),
-        ("changed modules", CHANGED.to_string()),
-        ("polling ratio", ratio(polling(USUAL, 10.0) / event(USUAL))),
-        ("dearer poll", amount(free_polls.floor() + 1.0)),
-        ("deployments", amount(DEPLOYMENTS)),
-        (
-            "skips",
-            amount((fixed.dollars() / (container - unchanged)).ceil()),
-        ),
-        ("items", rows(items([&counts[0], &counts[1]]))),
-        ("shares", rows(SHARES.map(|share| mixed(share, ours, containers)))),
-        ("ways", rows(ways())),
-        ("jobs", rows(jobs(ours))),
-        ("counted", rows(counted(counts))),
-        ("prices", rows(prices())),
-        ("assumptions", rows(assumptions())),
-    ]
-    .map(|(name, text)| (name.to_owned(), text))
-    .into();
-    values
-        .extend(["Date", "Commit", "Emulator"].map(|name| (name.to_owned(), machine.fact(name).to_owned())));
+    let mut values = Values::new();
+    let mut set = |name: &str, text: String| values.insert(name.to_owned(), text);
+    set(
+        "share of builds",
+        percent(build(USUAL) / (build(USUAL) + changed)),
+    );
+    set("container ratio", ratio(container / unchanged));
+    set("break-even", percent(break_even(ours, containers)));
+    set("tooling minutes", format!("{:.2}", TOOLING / 60.0));
+    set("modules", MODULES.to_string());
+    set("changed modules", CHANGED.to_string());
+    set("polling ratio", ratio(polling(USUAL, 10.0) / event(USUAL)));
+    set("dearer poll", amount(free_polls.floor() + 1.0));
+    set("deployments", amount(DEPLOYMENTS));
+    set(
+        "skips",
+        amount((fixed.dollars() / (container - unchanged)).ceil()),
+    );
+    set("items", rows(items([&counts[0], &counts[1]])));
+    set("shares", rows(SHARES.map(|share| mixed(share, ours, containers))));
+    set("ways", rows(ways()));
+    set("jobs", rows(jobs(ours)));
+    set("counted", rows(counted(counts)));
+    set("prices", rows(prices()));
+    set("assumptions", rows(assumptions()));
+    for name in ["Date", "Commit", "Emulator"] {
+        set(name, machine.fact(name).to_owned());
+    }
+    let on_arm = build_minutes(TOOLING) * ArmBuildMinute.dollars();
     for (name, price) in [
         ("changed", changed),
         ("unchanged", unchanged),
         ("nothing", nothing),
         ("some", some),
         ("container", container),
-        (
-            "container on arm",
-            build_minutes(TOOLING) * ArmBuildMinute.dollars(),
-        ),
+        ("container on arm", on_arm),
         ("container for all", container * MODULES as f64),
         ("tooling", tooling()),
         ("waiting", event(USUAL)),
@@ -250,7 +247,7 @@ mod tests {
             bill: Bill(vec![(Item::Transition, transitions)]),
             ..Usage::default()
         });
-        let page = document(&counts, &FixedCosts::read(), &Machine::default()).unwrap();
+        let page = document(&counts, &Machine::default()).unwrap();
         for text in ["**$0.500**", "**$0.250**", "**$5.00** for 1,000 skips, 20 times"] {
             assert!(page.contains(text), "{text}: {page}");
         }

@@ -16,6 +16,9 @@ pub const MODULES: usize = 40;
 /// The changed ones of them.
 pub const CHANGED: usize = 2;
 
+/// The function that is called from a queue.
+pub const QUEUE_CONSUMER: &str = "publish-report";
+
 /// The use of the deployments that the page is about: a changed module by itself, an unchanged one, the repository with
 /// nothing changed, and with a few changed modules.
 pub type Counts = [Usage; 4];
@@ -77,10 +80,10 @@ impl Usage {
 
     /// Adds a line of a function's log. An invocation by a queue or an event has a trace of its own; one by an execution
     /// is part of the execution's trace.
-    pub fn add_log_line(&mut self, function: &str, line: &str, queue_consumers: &BTreeSet<String>) {
+    pub fn add_log_line(&mut self, function: &str, line: &str) {
         let of_lambda = ["START RequestId", "END RequestId"];
         if let Some(memory_mb) = reported_memory(line) {
-            let by_queue = queue_consumers.contains(function);
+            let by_queue = function == QUEUE_CONSUMER;
             self.count(format!("invocations of {function}"), 1.0);
             self.bill.0.extend(invocations(1.0, memory_mb, INVOCATION));
             if by_queue {
@@ -199,11 +202,10 @@ mod tests {
     #[test]
     fn invocations_and_lines_are_read_from_logs() {
         let report = "REPORT RequestId: 1\tDuration: 120 ms\tMemory Size: 512 MB\tMax Memory Used: 9 MB";
-        let consumers = ["pages".to_owned()].into();
         let mut usage = Usage::new(1.0);
-        usage.add_log_line("pages", report, &consumers);
+        usage.add_log_line(QUEUE_CONSUMER, report);
         for line in [report, "START RequestId: 1", "REPORT: a line of 26 bytes"] {
-            usage.add_log_line("check-md5", line, &consumers);
+            usage.add_log_line("check-md5", line);
         }
         // Two invocations of Lambda's own lines, and one line of 26 + 26 bytes.
         assert_eq!(usage.get("bytes of logs"), 2.0 * 978.0 + 52.0);

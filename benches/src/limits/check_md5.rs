@@ -24,7 +24,7 @@ const ROUNDS: usize = 5;
 pub async fn measure(stack: &Stack, binaries: &[Binary], bundle: &Path, ui: &Ui) -> Result<Section> {
     let task = ui.task("check-md5 on the large bundle");
     let binary = binaries.iter().find(|binary| binary.name == "check-md5");
-    let binary = binary.context("there is no check-md5")?;
+    let binary = binary.context("check-md5 was not built")?;
     let program = Program::of(binary, stack).await?;
     let event = upload(stack, bundle).await?;
     let (mut took, mut peak, mut hash) = (Vec::new(), 0, None);

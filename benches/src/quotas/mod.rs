@@ -34,7 +34,7 @@ const METHOD: &str = "`cargo run -p seedflow-benches quotas`. The proxy applies 
 /// Which deployments are measured.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
 pub struct Wanted {
-    /// Only deployments of so many modules; may be given several times. Then nothing is written.
+    /// Only deployments with this many modules; may be given several times. Then nothing is written.
     #[arg(long, value_name = "N")]
     modules: Vec<usize>,
     /// Takes the functions of the dev profile, which are built in seconds; what is written says so.

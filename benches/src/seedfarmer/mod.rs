@@ -183,7 +183,7 @@ impl<'a> Sides<'a> {
 
     fn of_size(&mut self, modules: usize) -> Result<&mut Pair> {
         let found = self.by_size.get_mut(&modules);
-        found.context("there is no repository of that size")
+        found.context("no repository has that size")
     }
 
     /// Deploys the unchanged repository, with builds that end at once and succeed.

@@ -2,7 +2,7 @@
 //!
 //! A command finds the stack ([`account`]), then reads what Seedflow has recorded ([`records`]), or starts an execution and
 //! follows it ([`follow`], whose model is [`work`]), and shows it ([`view`]). It knows Seedflow from outside only: it calls
-//! AWS with the caller's credentials, and no function.
+//! AWS with the caller's credentials, and no function (decision 48).
 
 pub mod account;
 pub mod checkout;

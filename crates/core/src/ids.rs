@@ -144,7 +144,7 @@ impl ModuleId {
         format!("{hyphens}-{}", self.short_hash())
     }
 
-    /// Eight digits that tell modules apart whose names become the same when they are joined, cut or transformed.
+    /// Eight digits that distinguish modules whose names become the same when they are joined, cut or transformed.
     #[must_use]
     pub fn short_hash(&self) -> String {
         hex::encode(&Sha256::digest(self.to_string().as_bytes())[..4])

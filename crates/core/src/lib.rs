@@ -8,10 +8,10 @@
 //! - [`started_by`]: who started an execution, and what proves it.
 //! - [`workflow`]: the coordination of executions, builds and functions: lock, callback, and outcome of a build.
 //! - [`module`]: one module, from an execution's input to the writes of its success, in the order in which they happen.
-//! - [`policy`]: what of a deployment may not be deployed or destroyed, by any kind of request.
+//! - [`policy`]: which modules may not be deployed or destroyed, by any kind of request.
 //! - [`approval`]: what is asked of an approver, and who decided what.
 //! - [`deployment`]: a whole deployment, from a repository's manifests to its plan and its outcome.
-//! - [`drift`]: what of a module's stacks differs from what was deployed.
+//! - [`drift`]: how a module's stacks differ from what was deployed.
 //! - [`telemetry`]: metrics, and the fields that every log line carries.
 //! - [`events`]: the events that Seedflow puts on EventBridge.
 //! - [`pages`]: the HTML pages of reports.

@@ -1,6 +1,6 @@
 //! Who started an execution, and what proves it (decision 61).
 //!
-//! An execution of Step Functions knows nothing of its caller, and who writes an input chooses what it says. Two things are AWS's
+//! An execution of Step Functions knows nothing of its caller, and the writer of an input chooses what it says. Two things are AWS's
 //! word. The event of an upload has the account that uploaded. And the work bucket's policy lets a principal write into no
 //! other folder `own/{principal}/` than its own, so the key of such an upload is the name of its uploader. Everything else is
 //! a claim, and is shown as one.

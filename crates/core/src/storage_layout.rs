@@ -3,7 +3,7 @@
 //! Prefixes of the work bucket:
 //!
 //! - `sources/`: uploads by hand or by git
-//! - `uploads/`: bundles by their digest; `uploads/_plans/`: repositories that are planned only
+//! - `uploads/`: bundles by their digest, for executions that a client starts itself (decision 14); `uploads/_plans/`: repositories that are planned only
 //! - `own/{principal}/`: uploads of one principal, who alone writes there: `modules/` and `repositories/`, which start
 //!   executions, and `uploads/`
 //! - `fetched/`: zips of sources that other hosts store
@@ -395,7 +395,7 @@ impl DeploymentId {
     }
 
     /// The key in the work bucket of the record by which the deployment is rolled back. No project's name begins with an
-    /// underscore, so it is never the record of a module, and who writes it can be kept from those.
+    /// underscore, so it is never the record of a module, and its writer can be kept from those.
     #[must_use]
     pub fn record_key(&self) -> String {
         format!("deployed/_deployments/{self}.json")

@@ -95,7 +95,7 @@ fn link_target(entry: &Entry, file: &mut impl Read) -> Result<Vec<u8>> {
     Ok(target)
 }
 
-/// Reads the archive twice: only all paths together tell whether they have one folder.
+/// Reads the archive twice: only all paths together show whether they have one folder.
 fn repack_tar(source: &File, zip: &mut File) -> Result<()> {
     let prefix = top_folder_of_tar(source)?;
     let mut archive = tar::Archive::new(MultiGzDecoder::new(rewound(source)?));

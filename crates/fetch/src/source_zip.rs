@@ -133,3 +133,35 @@ fn unpackable(path: &str, error: ZipError) -> seedflow_core::error::Error {
         error => invalid(format!("{}: {error}", excerpt(path, 120))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_source_has_the_limits_of_a_bundle() {
+        let mut file = tempfile::tempfile().unwrap();
+        let mut zip = SourceZip::new(&mut file);
+        zip.count(MAX_UNPACKED).unwrap();
+        // Before anything of it is written.
+        let too_long = zip.file("a", false, 1, &mut &b"a"[..]).unwrap_err();
+        assert!(
+            too_long
+                .message
+                .contains(&format!("at most {MAX_UNPACKED} bytes")),
+            "{too_long}"
+        );
+        zip.unpacked = 0;
+        zip.entries = MAX_ENTRIES;
+        let too_many = zip.link("b", b"a").unwrap_err();
+        assert!(
+            too_many.message.contains(&format!("at most {MAX_ENTRIES} files")),
+            "{too_many}"
+        );
+        let too_many = zip.not_fetched("c", "a git submodule").unwrap_err();
+        assert!(too_many.message.contains("files"), "{too_many}");
+        zip.finish().unwrap();
+        assert_eq!(zip::ZipArchive::new(file).unwrap().len(), 0);
+    }
+}

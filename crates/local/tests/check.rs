@@ -38,23 +38,30 @@ fn the_order_of_a_deployment_is_shown() {
     let folder = repository(&[
         ("seedfarmer.yaml", "project: shop\n"),
         (".env", "STAGE=test\n"),
+        ("base.env", "STAGE=base\n"),
+        ("prod.env", "STAGE=prod\n"),
         ("manifests/prod.yaml", MANIFEST),
         ("modules/vpc/deployspec.yaml", SPEC),
         ("modules/api/deployspec.yaml", SPEC),
     ]);
-    let output = check(
-        folder.path(),
-        &["--manifest", "manifests/prod.yaml", "--env", "STAGE=prod"],
-    );
-    assert_eq!(
-        text(&output.stdout),
-        "shop/prod\n\
+    for variables in [
+        &["--env", "STAGE=prod"][..],
+        &["--env-file", "base.env", "--env-file", "prod.env"][..],
+    ] {
+        let output = check(
+            folder.path(),
+            &[&["--manifest", "manifests/prod.yaml"], variables].concat(),
+        );
+        assert_eq!(
+            text(&output.stdout),
+            "shop/prod\n\
          \n1. network (1 module)\n  vpc  modules/vpc\n\
          \n2. apps (1 module, 2 at once)\n  api  modules/api\n    after network/vpc\n\
          \n1 warning\nmanifests/prod.yaml:15: groups[1].modules[0].parameters.version.value: 3.10 is read as 3.1, as YAML 1.1 has it; if the text is meant, put it into quotes: \"3.10\"\n\
          \nok 2 modules in 2 groups\n"
-    );
-    assert_eq!((text(&output.stderr), output.status.code()), ("", Some(0)));
+        );
+        assert_eq!((text(&output.stderr), output.status.code()), ("", Some(0)));
+    }
 }
 
 #[test]
@@ -78,7 +85,7 @@ fn all_problems_are_shown_and_nothing_else() {
     assert_eq!(output.status.code(), Some(1));
 }
 
-/// A manifest with modules of another host, of which two are fine and the others aren't.
+/// A manifest with modules of another host. Two are fine and the others aren't.
 fn remote_manifest(url: &str) -> String {
     let module = |name: &str, path: &str| format!("  - {{name: {name}, path: '{path}'}}\n");
     let remote = |name: &str, rest: &str| module(name, &format!("git::{url}//{rest}"));

@@ -242,7 +242,7 @@ impl<'a> Migration<'a> {
         let metadata = theirs.metadata_object();
         let metadata = metadata.with_context(|| {
             format!(
-                "{name}: found no JSON object; deploy the module once more, by seed-farmer or by Seedflow"
+                "{name}: expected a JSON object, found another text; deploy the module once more, by seed-farmer or by Seedflow"
             )
         })?;
         let taken = self

@@ -5,7 +5,7 @@ use seedflow_aws::stores::policies;
 use seedflow_core::deployment::module_part::ModulePart;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{DeploymentId, ModuleId};
-use seedflow_core::module::change_detection::{RequestReason, decide};
+use seedflow_core::module::change_detection::{ChangeDecision, RequestReason, decide};
 use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::destroy;
 use seedflow_core::module::fingerprint::{Fingerprint, deployspec_digest};
@@ -16,6 +16,7 @@ use seedflow_core::module::plan::{CheckResult, Plan};
 use seedflow_core::module::rename;
 use seedflow_core::module::role::ModuleStack;
 use seedflow_core::module::source::Source;
+use seedflow_core::module::status::Status;
 use seedflow_core::module::stored_parameters::ModuleParameters;
 use seedflow_core::module::stored_state::StoredState;
 use seedflow_core::policy::Change;
@@ -86,33 +87,16 @@ impl Handler {
         let fingerprint = Fingerprint::new(&bundle.digest, &bundle.deployspec, &options, &versions);
         if let Some(from) = destroy::moves_from(previous_status.as_ref(), options.target.as_ref()) {
             tracing::info!(%from, "moves");
-            self.refuse_alone_by_rules(&request.module, "moves", at).await?;
-            // Both are asked before anything runs; the destruction by the check of it.
-            self.refuse_by_policy(&request.module, Change::Deploy, Some(&part), at)
-                .await?;
-            let moving = self.check_destruction_of(request.module, None, at).await?;
-            return Ok(CheckResult {
-                moves: true,
-                ..moving
-            });
+            return self.check_move(request.module, &part, at).await;
         }
-        // After a rename by this execution: what it found, and that it was renamed.
-        let was_renamed = previous_status
-            .as_ref()
-            .zip(options.renamed_from.as_ref())
-            .and_then(|(status, from)| rename::before(status, from, at.execution));
-        let decision = decide(
+        let decision = decision(
             &fingerprint,
-            stored.fingerprint().as_ref(),
-            was_renamed
-                .as_ref()
-                .map_or(previous_status.as_ref(), |(before, _)| Some(before)),
-            options.force_update,
+            &stored,
+            previous_status.as_ref(),
+            &options,
+            reason,
+            at,
         );
-        let decision = match reason.or(was_renamed.map(|(_, reason)| reason)) {
-            Some(reason) => decision.because(reason),
-            None => decision,
-        };
         tracing::info!(
             changed = decision.changed,
             reasons = ?decision.reasons, files = bundle.files, bytes = bundle.bytes, hash = fingerprint.hash, "checked"
@@ -155,15 +139,33 @@ impl Handler {
             previous_metadata: stored.metadata_object().map(Value::Object),
         };
         if let Some((from, _)) = renaming {
-            tracing::info!(%from, "to be renamed");
-            self.refuse_alone_by_rules(&plan.module, "is renamed", at).await?;
-            if let Some(policy) = policies::of(&self.modules.work, &DeploymentId::from(&plan.module)).await? {
-                policy.refuse_rename(&from, &ModuleRef::from(&plan.module))?;
-            }
-            return Ok(CheckResult::renaming(from, &self.limits.codebuild_project));
+            return self.check_rename(&plan.module, from, at).await;
         }
         self.checked(decision.changed, decision.reasons, (plan, Some(&part)), at)
             .await
+    }
+
+    /// The check of a module that is elsewhere: it is destroyed there first, and then checked again. Both are asked before anything
+    /// runs; the destruction by the check of it.
+    async fn check_move(&self, module: ModuleId, part: &ModulePart, at: At<'_>) -> Result<CheckResult> {
+        self.refuse_alone_by_rules(&module, "moves", at).await?;
+        self.refuse_by_policy(&module, Change::Deploy, Some(part), at)
+            .await?;
+        let moving = self.check_destruction_of(module, None, at).await?;
+        Ok(CheckResult {
+            moves: true,
+            ..moving
+        })
+    }
+
+    /// The check of a module that is renamed first, and then checked again.
+    async fn check_rename(&self, module: &ModuleId, from: ModuleRef, at: At<'_>) -> Result<CheckResult> {
+        tracing::info!(%from, "to be renamed");
+        self.refuse_alone_by_rules(module, "is renamed", at).await?;
+        if let Some(policy) = policies::of(&self.modules.work, &DeploymentId::from(module)).await? {
+            policy.refuse_rename(&from, &ModuleRef::from(module))?;
+        }
+        Ok(CheckResult::renaming(from, &self.limits.codebuild_project))
     }
 
     /// The name from which a module is to be renamed before anything else, and the names that it then had.
@@ -187,5 +189,30 @@ impl Handler {
         rename::refuse_move(from, status.as_ref(), options.target.as_ref())?;
         let names = status.map(|status| status.former_names).unwrap_or_default();
         Ok(Some((from.clone(), names.and(from.clone()))))
+    }
+}
+
+/// What changed. After a rename by this execution that is decided by what the rename found, and a reason is that it was renamed.
+fn decision(
+    fingerprint: &Fingerprint,
+    stored: &ModuleParameters,
+    status: Option<&Status>,
+    options: &Options,
+    reason: Option<RequestReason>,
+    at: At<'_>,
+) -> ChangeDecision {
+    let was_renamed = status
+        .zip(options.renamed_from.as_ref())
+        .and_then(|(status, from)| rename::before(status, from, at.execution));
+    let before = was_renamed.as_ref().map_or(status, |(before, _)| Some(before));
+    let decision = decide(
+        fingerprint,
+        stored.fingerprint().as_ref(),
+        before,
+        options.force_update,
+    );
+    match reason.or(was_renamed.map(|(_, reason)| reason)) {
+        Some(reason) => decision.because(reason),
+        None => decision,
     }
 }

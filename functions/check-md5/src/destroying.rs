@@ -53,7 +53,7 @@ impl Handler {
                 };
                 self.checked(true, reasons, (plan, None), at).await
             }
-            Destruction::Forget => {
+            Destruction::Purge => {
                 tracing::info!("isn't deployed");
                 let status = stored.status_of(&module)?;
                 let first_name = status

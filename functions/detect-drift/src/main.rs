@@ -8,6 +8,7 @@
 //!
 //! A module that is being deployed, or was deployed since its check began, is left out: its stack is not what it will be.
 
+mod module;
 mod phases;
 mod stacks;
 
@@ -19,22 +20,15 @@ use seedflow_aws::runtime::metrics::Metrics;
 use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::eventbridge::Events;
-use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sts::Placed;
-use seedflow_aws::stores::build_folder::new_folder;
+use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::read_only_builds::ReadOnlyBuilds;
-use seedflow_core::drift::check::{Begun, ModuleCheck, pause};
+use seedflow_core::drift::check::{ModuleCheck, pause};
 use seedflow_core::drift::phases::AT_ONCE;
-use seedflow_core::drift::record::{self, DriftRecord, StackDrift};
 use seedflow_core::drift::request::{Batch, DriftRequest, Listed};
-use seedflow_core::error::{Error, ErrorName, Result};
-use seedflow_core::events::ModuleDrift;
-use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ModuleId};
-use seedflow_core::module::deployed_record::{self, DeployedModule};
+use seedflow_core::error::Result;
+use seedflow_core::ids::{AwsEnvironment, ExecutionArn};
 use seedflow_core::target::TargetRole;
-use seedflow_core::telemetry::log_context::LogContext;
-use seedflow_core::telemetry::metric::{Measurement, Metric};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -69,7 +63,7 @@ struct Left {
 }
 
 struct Handler {
-    work: Bucket,
+    modules: ModuleStore,
     cloudformation: Placed<CloudFormation>,
     builds: ReadOnlyBuilds,
     events: Events,
@@ -81,7 +75,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load();
     let metrics = Metrics::of_stack()?;
     let function = Handler {
-        work: Bucket::new(&aws, config::setting("WORK_BUCKET")?),
+        modules: ModuleStore::new(&aws, config::setting("WORK_BUCKET")?),
         cloudformation: Placed::new(&aws, TargetRole::Drift, CloudFormation::new)?,
         builds: ReadOnlyBuilds::new(&aws)?,
         events: Events::new(&aws, metrics.clone()),
@@ -117,7 +111,7 @@ impl Handler {
 
     async fn list(&self, request: &Value, after: Option<&str>) -> Result<Listed> {
         let request = DriftRequest::parse(request)?;
-        let keys = self.work.keys(&request.prefix()).await?;
+        let keys = self.modules.work.keys(&request.prefix()).await?;
         let listed = request.list(keys, after);
         tracing::info!(batches = listed.batches.len(), "listed");
         Ok(listed)
@@ -165,117 +159,5 @@ impl Handler {
             checks,
             wait_seconds,
         })
-    }
-
-    /// Begins the check of a module; `None` if it is not deployed, or is being deployed.
-    async fn begin(&self, module: &ModuleId) -> Result<Option<Begun>> {
-        let deployed = self.deployed(module).await?;
-        if deployed.is_none() {
-            tracing::info!(%module, "left out: it is not deployed, or is being deployed");
-        }
-        Ok(deployed.map(|deployed| Begun::of(&deployed, new_folder())))
-    }
-
-    /// Goes one step further with the drift phases of a module; `None` if the module was deployed meanwhile.
-    async fn advance_phases(
-        &self,
-        module: &ModuleId,
-        mut begun: Begun,
-        may_start: bool,
-        home: &AwsEnvironment,
-    ) -> Result<Option<Begun>> {
-        let starts = may_start && begun.needs_a_build();
-        let deployed = match starts {
-            true => self.deployed(module).await?,
-            false => None,
-        };
-        if starts && !begun.is_of(deployed.as_ref()) {
-            tracing::info!(%module, "left out: it was deployed meanwhile");
-            return Ok(None);
-        }
-        begun.phases = match (begun.phases, deployed) {
-            (Some(check), Some(deployed)) => Some(phases::start(&self.builds, check, deployed, home).await),
-            (Some(check), None) => Some(phases::look(&self.builds, check, home).await),
-            (None, _) => None,
-        };
-        Ok(Some(begun))
-    }
-
-    /// Goes one step further with the stacks of a module, by the client that is returned. A target that lets nobody in is a
-    /// result, too.
-    async fn advance_stacks(
-        &self,
-        begun: &mut Begun,
-        home: &AwsEnvironment,
-    ) -> Result<Option<CloudFormation>> {
-        match self.cloudformation.at(begun.target.as_ref(), home).await {
-            Ok(cloudformation) => {
-                stacks::step(&cloudformation, begun).await;
-                Ok(Some(cloudformation))
-            }
-            Err(error) if !error.name.passes() => {
-                begun.refuse_stacks(&error);
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Records what was found in a module, if it was not deployed meanwhile.
-    async fn record(
-        &self,
-        execution: &ExecutionArn,
-        (module, begun): (&ModuleId, &Begun),
-        found: Vec<StackDrift>,
-        now: Timestamp,
-    ) -> Result<()> {
-        if !begun.is_of(self.deployed(module).await?.as_ref()) {
-            tracing::info!(%module, "left out: it was deployed meanwhile");
-            return Ok(());
-        }
-        let previous = self.read(&module.drift_key(), record::MAX_BYTES).await?;
-        let record = DriftRecord::new((module, begun), found, previous, execution, now);
-        self.write(&record).await
-    }
-
-    /// What is deployed of a module that nobody deploys right now. The lock is not read: it has a task token.
-    async fn deployed(&self, module: &ModuleId) -> Result<Option<DeployedModule>> {
-        let lock = module.lock_key();
-        if self.work.keys(&lock).await?.contains(&lock) {
-            return Ok(None);
-        }
-        let found = self
-            .read(&module.record_key(), deployed_record::MAX_BYTES)
-            .await?;
-        Ok(found.filter(|deployed: &DeployedModule| !deployed.attempt))
-    }
-
-    async fn read<T: DeserializeOwned>(&self, key: &str, limit: u64) -> Result<Option<T>> {
-        let Some((bytes, _)) = self.work.get(key, limit).await? else {
-            return Ok(None);
-        };
-        let parsed = serde_json::from_slice(&bytes);
-        parsed.map(Some).map_err(|e| {
-            Error::new(
-                ErrorName::Refused,
-                format!("{key}: expected a record of Seedflow, found text that is none: {e}"),
-            )
-        })
-    }
-
-    /// Writes the record, then sends an event if anything is different.
-    async fn write(&self, record: &DriftRecord) -> Result<()> {
-        let key = record.module.drift_key();
-        let text = serde_json::to_string(record).map_err(|e| Error::unwritable(&key, &e))?;
-        self.work.put(&key, text).await?;
-        let state = record.known.state;
-        tracing::info!(module = %record.module, state = state.as_str(), reason = record.reason, "checked");
-        let about = LogContext::module(&record.execution, &record.module).in_target(record.target.as_ref());
-        self.metrics
-            .write(&Measurement::one(Metric::of_drift(state)), &about);
-        if record.is_changed() {
-            self.events.send(&ModuleDrift::of(record, self.work.name())).await;
-        }
-        Ok(())
     }
 }

@@ -16,12 +16,13 @@ use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::status::Failure;
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::Measurement;
-use seedflow_core::workflow::ending::{Described, STOPPING};
+use seedflow_core::workflow::ending::{Described, Holds, STOPPING};
 use seedflow_core::workflow::execution_history::{Started, trace};
 use serde_json::json;
 
+use crate::Handler;
+use crate::answer::{Next, wait_for};
 use crate::refused::Refused;
-use crate::{Handler, Holds, Next, wait_for};
 
 impl Handler {
     pub(crate) async fn end_of_deployment(
@@ -62,7 +63,11 @@ impl Handler {
         if let Some(plan) = plan.flatten() {
             let started = match &history {
                 Some(history) => Started::read(history),
-                None => started_at_worst(&plan, described),
+                // At worst everything in its plan, until its end.
+                None => Started {
+                    names: plan.executions().map(str::to_owned).collect(),
+                    last: described.stopped_at,
+                },
             };
             let all_known = self.stop_modules(&started, refused).await?;
             appears = started.may_appear(now).filter(|_| !all_known);
@@ -144,17 +149,5 @@ impl Handler {
         self.metrics
             .write(&Measurement::end_of_deployment(status.state, took), &about);
         Ok(())
-    }
-}
-
-/// What a deployment may have started, if its history can't be read: everything in its plan, until its end.
-fn started_at_worst(plan: &Plan, described: &Described) -> Started {
-    Started {
-        names: plan
-            .modules
-            .iter()
-            .filter_map(|planned| planned.execution.clone())
-            .collect(),
-        last: described.stopped_at,
     }
 }

@@ -10,13 +10,14 @@ use seedflow_core::module::status::{Failure, Status};
 use seedflow_core::module::timeline::Timeline;
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::Measurement;
-use seedflow_core::workflow::ending::{Described, LeftBuild};
+use seedflow_core::workflow::ending::{Described, Holds, LeftBuild};
 use seedflow_core::workflow::execution_history::Trace;
 use seedflow_core::workflow::lock::{Lease, Lock, LockRequest};
 use serde_json::json;
 
+use crate::Handler;
+use crate::answer::{Next, wait_for};
 use crate::refused::Refused;
-use crate::{Handler, Holds, Next, wait_for};
 
 impl Handler {
     pub(crate) async fn end_of_module(

@@ -4,7 +4,7 @@
 //! for each module that is about to be built or destroyed, by the rules as they are then. It is the only function that
 //! has the engine, and it has no right but to read policies and to read and write plans.
 //!
-//! For a deployment it stores the plan again, with the verdict, always the same for the same rules and time. Every error of
+//! For a deployment it stores the plan again, with the result, always the same for the same rules and time. Every error of
 //! it refuses what was about to start: rules that were not evaluated let nothing through.
 
 use jiff::Timestamp;
@@ -14,15 +14,13 @@ use seedflow_aws::services::object_reader::blocking;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::stores::{plans, policies};
 use seedflow_core::approval::ApprovalNeeded;
-use seedflow_core::deployment::plan::{PlannedAction, PlannedModule};
-use seedflow_core::deployment::plan_json::{PlanJson, Scope};
-use seedflow_core::error::{Error, ErrorName, Refused, Result};
-use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
-use seedflow_core::module::definition::{DefinedBuild, DefinedSource, Definition, Surroundings};
-use seedflow_core::module::input::Action;
-use seedflow_core::module::metadata_reference::ModuleRef;
-use seedflow_core::module::plan::{Plan, PlanHandle};
-use seedflow_core::policy::rego::{Verdict, not_evaluated};
+use seedflow_core::deployment::plan_json::PlanJson;
+use seedflow_core::deployment::starting_module::{self, StartingModule};
+use seedflow_core::error::{Refused, Result};
+use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn};
+use seedflow_core::module::definition::{DefinedBuild, Surroundings};
+use seedflow_core::module::plan::PlanHandle;
+use seedflow_core::policy::rego::{RuleResult, not_evaluated};
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_rego::Rules;
 use serde::{Deserialize, Serialize};
@@ -62,7 +60,7 @@ struct Evaluated {
     /// Nothing is left to evaluate.
     evaluate: bool,
     /// Null if the rules were removed meanwhile.
-    rego: Option<Verdict>,
+    rego: Option<RuleResult>,
     /// The approval that the plan needs, with the reasons of the rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     approval: Option<ApprovalNeeded>,
@@ -107,10 +105,11 @@ impl Handler {
                 let plan = plans::load(&self.work, plan).await?;
                 log::add_log_context(&LogContext::module(&execution, &plan.module));
                 let planned = match &part_of {
-                    Some(deployment) => self.planned(deployment, &execution, &plan).await?,
+                    Some(deployment) => plans::find_deployment(&self.work, deployment).await?,
                     None => None,
                 };
-                let module = OfModule {
+                let planned = planned.and_then(|found| starting_module::planned(found, &execution, &plan));
+                let module = StartingModule {
                     plan: &plan,
                     reasons: &reasons,
                     planned: planned.as_ref(),
@@ -122,7 +121,7 @@ impl Handler {
         }
     }
 
-    /// Evaluates the rules on the plan of a deployment, and stores the verdict with the plan.
+    /// Evaluates the rules on the plan of a deployment, and stores the result with the plan.
     async fn deployment(
         &self,
         execution: &ExecutionArn,
@@ -131,9 +130,9 @@ impl Handler {
     ) -> Result<Evaluated> {
         let mut plan = plans::deployment(&self.work, execution).await?;
         log::add_log_context(&LogContext::deployment(execution, &plan.deployment));
-        let verdict = self.verdict(&plan.deployment, PlanJson::of(&plan), now).await?;
-        if let Some(verdict) = verdict {
-            plan.judge(verdict);
+        let result = self.result(&plan.deployment, PlanJson::of(&plan), now).await?;
+        if let Some(result) = result {
+            plan.judge(result);
         }
         plans::store_deployment(&self.work, execution, &plan).await?;
         let refused = match shown {
@@ -152,7 +151,7 @@ impl Handler {
     /// Evaluates the rules on one module, and returns its reasons with the warnings.
     async fn module(
         &self,
-        module: &OfModule<'_>,
+        module: &StartingModule<'_>,
         home: &AwsEnvironment,
         now: Timestamp,
     ) -> Result<Vec<String>> {
@@ -161,128 +160,27 @@ impl Handler {
             home,
             build: &self.build,
         };
-        let mut reasons = module.reasons.to_vec();
-        let Some(mut verdict) = self.verdict(&deployment, module.json(&around), now).await? else {
-            return Ok(reasons);
+        let Some(result) = self.result(&deployment, module.json(&around), now).await? else {
+            return Ok(module.reasons.to_vec());
         };
-        if module.planned.is_some() {
-            // Its plan has them.
-            verdict.findings.warn.clear();
-        }
-        tracing::info!(?verdict, "evaluated");
-        verdict.refuse()?;
-        if !module.approved && !verdict.approvals().is_empty() {
-            return Err(unapproved(&module.plan.module, &verdict));
-        }
-        let warnings = verdict.findings.warn.into_iter();
-        reasons.extend(warnings.map(|warning| format!("policy warns: {warning}")));
-        Ok(reasons)
+        tracing::info!(verdict = ?result, "evaluated");
+        module.judge(result)
     }
 
     /// What the rules of a deployment say; `None` without rules.
-    async fn verdict(&self, of: &DeploymentId, plan: PlanJson, now: Timestamp) -> Result<Option<Verdict>> {
+    async fn result(&self, of: &DeploymentId, plan: PlanJson, now: Timestamp) -> Result<Option<RuleResult>> {
         let Some(text) = policies::rego(&self.work, of).await? else {
             return Ok(None);
         };
         let of = of.clone();
-        blocking("policy", move || verdict(&of, &text, &plan, now).map(Some)).await
-    }
-
-    /// The module in the plan of the deployment that says it started this execution. Only functions write plans, so a
-    /// module with this execution and these files is what was planned.
-    async fn planned(
-        &self,
-        deployment: &ExecutionArn,
-        execution: &ExecutionArn,
-        plan: &Plan,
-    ) -> Result<Option<PlannedModule>> {
-        let found = plans::find_deployment(&self.work, deployment).await?;
-        let Some(found) = found.filter(|found| found.deployment == DeploymentId::from(&plan.module)) else {
-            return Ok(None);
-        };
-        let (of, name) = (ModuleRef::from(&plan.module), execution.name());
-        let is_it = |planned: &PlannedModule| {
-            let digest = planned
-                .definition
-                .as_ref()
-                .map(|definition| definition.digest.as_str());
-            let is_same = digest.is_none_or(|digest| digest == plan.fingerprint.bundle);
-            planned.module == of && planned.execution.as_deref() == Some(name) && is_same
-        };
-        Ok(found.modules.into_iter().find(is_it))
+        blocking("policy", move || result(&of, &text, &plan, now).map(Some)).await
     }
 }
 
-fn verdict(of: &DeploymentId, text: &[u8], plan: &PlanJson, now: Timestamp) -> Result<Verdict> {
+fn result(of: &DeploymentId, text: &[u8], plan: &PlanJson, now: Timestamp) -> Result<RuleResult> {
     let failed = |why: String| not_evaluated(of, &why);
     let rules = std::str::from_utf8(text).map_err(|error| failed(error.to_string()))?;
     let rules = Rules::parse(&of.rego_key(), rules).map_err(failed)?;
     let findings = rules.evaluate(plan, now).map_err(failed)?;
-    Ok(Verdict::of(of, text, findings))
-}
-
-fn unapproved(module: &ModuleId, verdict: &Verdict) -> Error {
-    let message = format!(
-        "{module}: the rules {} want an approval ({}), and this execution is not part of a plan of the deployment that was approved and still runs; start the whole deployment, with \"only\" for one module",
-        verdict.document,
-        verdict.approvals().join(". ")
-    );
-    Error::new(ErrorName::ApprovalRequired, message)
-}
-
-/// A module that is about to start.
-struct OfModule<'a> {
-    plan: &'a Plan,
-    reasons: &'a [String],
-    /// The same in the plan of its deployment, if it is part of one.
-    planned: Option<&'a PlannedModule>,
-    approved: bool,
-}
-
-impl OfModule<'_> {
-    /// The plan of this module alone. Like in a deployment's plan, what is destroyed has no definition.
-    fn json(&self, around: &Surroundings<'_>) -> PlanJson {
-        let plan = self.plan;
-        let (action, name) = match plan.action {
-            Action::Deploy => (PlannedAction::Deploy, "deploy"),
-            Action::Destroy => (PlannedAction::Destroy, "destroy"),
-        };
-        let definition = || {
-            let digest = &plan.fingerprint.bundle;
-            Box::new(Definition::of(self.source(), digest, &plan.options, around))
-        };
-        let module = PlannedModule {
-            module: ModuleRef::from(&plan.module),
-            action,
-            renamed_from: self.planned.and_then(|planned| planned.renamed_from.clone()),
-            moves: self.planned.is_some_and(|planned| planned.moves),
-            reasons: self.reasons.to_vec(),
-            changes: Vec::new(),
-            definition: (plan.action == Action::Deploy).then(definition),
-            unless: Vec::new(),
-            execution: None,
-        };
-        PlanJson {
-            scope: Scope::Module,
-            deployment: DeploymentId::from(&plan.module),
-            changes: true,
-            counts: json!({name: 1}),
-            origin: plan.commit_info.clone(),
-            modules: vec![module],
-            shortened: false,
-            policy: None,
-            rego: None,
-            approval: None,
-            previews: Vec::new(),
-        }
-    }
-
-    /// Where the files are from: the deployment's plan knows the repository, and the module's own only the bundle.
-    fn source(&self) -> DefinedSource {
-        let planned = self.planned.and_then(|planned| planned.definition.as_ref());
-        planned.map_or_else(
-            || DefinedSource::of_bundle(&self.plan.source),
-            |definition| definition.source.clone(),
-        )
-    }
+    Ok(RuleResult::of(of, text, findings))
 }

@@ -17,7 +17,7 @@ use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::object_reader::blocking;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::secrets;
-use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
+use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource, all_failures};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::storage_layout::{fetched_archive_key, fetched_commit_key};
 use seedflow_fetch::{Credentials, Fetcher, Limits, S3Object};
@@ -169,31 +169,12 @@ async fn ended(
             Err(error) => failed.push(error),
         }
     }
-    failed.extend(waiting.iter().map(late));
+    failed.extend(waiting.iter().map(|source| source.late(TIME.as_secs() / 60)));
     fetched.sort_by(|a, b| a.source.cmp(&b.source));
-    match all_of(failed) {
+    match all_failures(failed) {
         Some(error) => Err(error),
         None => Ok(Answer { sources: fetched }),
     }
-}
-
-/// All failures as one error, so that a person can correct them at once. What passes by itself comes first: the state
-/// machine then tries again.
-fn all_of(mut failed: Vec<Error>) -> Option<Error> {
-    failed.sort_by_key(|error| (!error.name.passes(), error.message.clone()));
-    let name = failed.first()?.name;
-    let messages: Vec<String> = failed.into_iter().map(|error| error.message).collect();
-    Some(Error::new(name, messages.join("\n")))
-}
-
-fn late(source: &RemoteSource) -> Error {
-    let (RemoteSource::Git { url, .. } | RemoteSource::Archive { url }) = source;
-    // Without the query, which may be a signature.
-    let (address, _) = url.split_once('?').unwrap_or((url, ""));
-    Error::new(
-        ErrorName::SourceUnavailable,
-        format!("{address}: not fetched within {} minutes", TIME.as_secs() / 60),
-    )
 }
 
 fn temporary() -> Result<NamedTempFile> {

@@ -5,22 +5,19 @@ use jiff::Timestamp;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::stores::plans;
 use seedflow_core::approval::ApprovalNeeded;
-use seedflow_core::deployment::input::{Action, DeploymentInput};
+use seedflow_core::deployment::input::DeploymentInput;
 use seedflow_core::deployment::plan::{Plan, Wave, spill_long_inputs};
 use seedflow_core::deployment::plan_parts::PlanParts;
 use seedflow_core::deployment::previews::{self, Preview};
 use seedflow_core::deployment::remote_source::RemoteSource;
 use seedflow_core::deployment::rollback::Rollback;
-use seedflow_core::error::{Error, ErrorName, Refused, Result};
+use seedflow_core::error::{Refused, Result};
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::policy::Decision;
 use seedflow_core::started_by::StartedBy;
 use serde::Serialize;
 use serde_json::{Value, json};
-
-/// Maximum length of the list of modules in the answer; a longer one is stored with the plan.
-const MAX_LISTED: usize = 150 * 1024;
 
 /// The answer of the first call.
 #[derive(Serialize)]
@@ -91,6 +88,30 @@ pub(crate) struct Planned {
     pub(crate) refused: Option<Refused>,
 }
 
+impl Planned {
+    /// An answer that starts nothing.
+    fn nothing(deployment: DeploymentId, execution: &ExecutionArn) -> Self {
+        Self {
+            deployment,
+            waves: Vec::new(),
+            plan_key: execution.deployment_key(),
+            counts: Value::Null,
+            modules: None,
+            policy: None,
+            rollback: None,
+            warnings: Vec::new(),
+            origin: None,
+            shortened: false,
+            evaluate: false,
+            approval: None,
+            preview: false,
+            previews: Vec::new(),
+            fetch: None,
+            refused: None,
+        }
+    }
+}
+
 /// What planning leads to.
 pub(crate) enum Outcome {
     /// A plan, and what to start.
@@ -108,31 +129,14 @@ pub(crate) async fn answer(
     request: &DeploymentInput,
     execution: &ExecutionArn,
 ) -> Result<Planned> {
-    let mut answer = Planned {
-        deployment,
-        waves: Vec::new(),
-        plan_key: execution.deployment_key(),
-        counts: Value::Null,
-        modules: None,
-        policy: None,
-        rollback: None,
-        warnings: Vec::new(),
-        origin: None,
-        shortened: false,
-        evaluate: false,
-        approval: None,
-        preview: false,
-        previews: Vec::new(),
-        fetch: None,
-        refused: None,
-    };
+    let mut answer = Planned::nothing(deployment, execution);
     let (plan, waves) = match made {
         Ok(Outcome::Planned(plan, waves)) => (*plan, waves),
         Ok(Outcome::Fetch(sources)) => {
             answer.fetch = Some(sources);
             return Ok(answer);
         }
-        Err(error) if is_decided(&error, request) => {
+        Err(error) if request.is_decided_by(&error) => {
             answer.refused = Some(error.into());
             return Ok(answer);
         }
@@ -156,7 +160,7 @@ pub(crate) async fn answer(
     answer.rollback = plan.rollback.clone();
     answer.approval = plan.approval.clone();
     answer.origin = Some(plan.commit_info.clone());
-    (answer.modules, answer.shortened) = listed(&plan);
+    (answer.modules, answer.shortened) = plan.listed();
     if request.record_refusal
         && let Err(error) = plan.refuse()
     {
@@ -181,34 +185,4 @@ pub(crate) async fn answer(
         }
     }
     Ok(answer)
-}
-/// Whether an error concerns the deployment, so that its status should have it. Temporary errors do not, nor do errors of
-/// an input that destroys, which may name a deployment that never existed.
-fn is_decided(error: &Error, request: &DeploymentInput) -> bool {
-    match error.name {
-        ErrorName::Throttled | ErrorName::ServiceUnavailable => false,
-        ErrorName::InvalidInput => matches!(request.action, Action::Deploy { .. }),
-        _ => true,
-    }
-}
-
-/// The list of modules for the answer: without definitions and the values that change if it is too long with them, which the
-/// second value says, and none if it is too long even then. The stored plan has everything.
-fn listed(plan: &Plan) -> (Option<Value>, bool) {
-    let is_short = |modules: &Value| text(modules).len() < MAX_LISTED;
-    let whole = json!(plan.modules);
-    if is_short(&whole) {
-        return (Some(whole), false);
-    }
-    let mut modules = plan.modules.clone();
-    for module in &mut modules {
-        module.changes.clear();
-        module.definition = None;
-    }
-    (Some(json!(modules)).filter(is_short), true)
-}
-
-/// Keys are strings only, so this can't fail.
-fn text(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }

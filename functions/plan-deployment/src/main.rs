@@ -11,37 +11,32 @@
 
 mod answer;
 mod bundles;
+mod naming;
 mod planning;
 mod policy;
+mod reading;
 mod repository;
 mod rollback;
 mod state;
 mod targets;
 
-use std::pin::pin;
-
-use jiff::Timestamp;
 use seedflow_aws::runtime::handler::Invocation;
-use seedflow_aws::runtime::{config, handler, log};
+use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::plans;
-use seedflow_core::deployment::input::{Action, DeploymentInput};
+use seedflow_core::deployment::input::DeploymentInput;
 use seedflow_core::deployment::preview_builds::Previews;
-use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
-use seedflow_core::deployment::repository::Loaded;
-use seedflow_core::deployment::rollback::{After, To};
-use seedflow_core::error::{Error, ErrorName, Result, excerpt};
+use seedflow_core::deployment::remote_source::FetchedSource;
+use seedflow_core::error::Result;
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn};
-use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::definition::DefinedBuild;
 use seedflow_core::module::input::Limits;
-use seedflow_core::telemetry::log_context::LogContext;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::answer::{Named, Outcome, Planned, answer};
-use crate::repository::{Asked, Stores};
+use crate::answer::{Outcome, Planned, answer};
+use crate::repository::Stores;
 use crate::targets::Targets;
 
 #[derive(Deserialize)]
@@ -59,29 +54,19 @@ enum Step {
     /// Reads the deployment's name.
     Name,
     /// Plans this deployment.
-    Plan {
-        /// The name that was read before; the execution holds its lock.
-        deployment: DeploymentId,
-        /// The remote sources of its manifest, once they are fetched.
-        #[serde(default)]
-        sources: Option<Vec<FetchedSource>>,
-        /// The hash of the plan that was approved; null before that.
-        #[serde(default)]
-        approved: Option<String>,
-    },
-}
-
-/// What a rollback asks for.
-struct RollbackRequest {
-    to: To,
-    destroy_new: bool,
-    after: Option<After>,
+    Plan(ToPlan),
 }
 
 /// What the second and later calls get.
+#[derive(Deserialize)]
 struct ToPlan {
+    /// The name that was read before; the execution holds its lock.
     deployment: DeploymentId,
+    /// The remote sources of its manifest, once they are fetched.
+    #[serde(default)]
     sources: Option<Vec<FetchedSource>>,
+    /// The hash of the plan that was approved; null before that.
+    #[serde(default)]
     approved: Option<String>,
 }
 
@@ -117,68 +102,7 @@ impl Handler {
         } = event;
         Ok(match action {
             Step::Name => json!(self.name(input, &execution, &environment).await?),
-            Step::Plan {
-                deployment,
-                sources,
-                approved,
-            } => {
-                let to_plan = ToPlan {
-                    deployment,
-                    sources,
-                    approved,
-                };
-                json!(self.plan(to_plan, input, &execution, &environment).await?)
-            }
-        })
-    }
-
-    async fn name(
-        &self,
-        input: Value,
-        execution: &ExecutionArn,
-        environment: &AwsEnvironment,
-    ) -> Result<Named> {
-        let input = plans::first_input(&self.modules.work, &self.step_functions, input, execution).await?;
-        let request = DeploymentInput::parse(&input, &self.limits)?;
-        let mut place = None;
-        if let Action::Rollback {
-            after: Some(after), ..
-        } = &request.action
-        {
-            place = Some(after.place(Timestamp::now()));
-        }
-        let (deployment, origin) = match &request.action {
-            Action::Destroy { deployment } | Action::Rollback { deployment, .. } => {
-                let deployment = DeploymentId {
-                    project: request.project.clone(),
-                    deployment: deployment.clone(),
-                };
-                (deployment, CommitInfo::default())
-            }
-            Action::Deploy { source, options, .. } => {
-                let asked = Asked {
-                    request: &request,
-                    source,
-                    fetched: &[],
-                    options,
-                    environment,
-                    maxima: &self.limits.maxima,
-                };
-                let (found, origin) = repository::name(self.stores(), &asked).await?;
-                request.check_deployment(&found)?;
-                (found, origin)
-            }
-        };
-        log::add_log_context(&LogContext::deployment(execution, &deployment));
-        plans::store_name(&self.modules.work, execution, &deployment).await?;
-        Ok(Named {
-            deployment,
-            whole: request.is_whole(),
-            plan_only: request.plan_only,
-            record_refusal: request.record_refusal,
-            origin,
-            place,
-            started_by: request.started_by,
+            Step::Plan(to_plan) => json!(self.plan(to_plan, input, &execution, &environment).await?),
         })
     }
 
@@ -196,73 +120,14 @@ impl Handler {
         } = to_plan;
         let input = plans::input(&self.modules.work, input, execution).await?;
         let request = DeploymentInput::parse(&input, &self.limits)?;
-        let made = match &request.action {
-            Action::Destroy { .. } => {
-                self.destroy(&deployment, &request, (execution, environment))
-                    .await
-            }
-            Action::Rollback {
-                to,
-                destroy_new,
-                after,
-                ..
-            } => {
-                let asked = RollbackRequest {
-                    to: to.clone(),
-                    destroy_new: *destroy_new,
-                    after: after.clone(),
-                };
-                let planned = self
-                    .roll_back(&deployment, &request, asked, (execution, environment))
-                    .await;
-                match (planned, after) {
-                    (Err(error), Some(after)) => Err(after.then(error)),
-                    (planned, _) => planned,
-                }
-            }
-            Action::Deploy {
-                source,
-                options,
-                force,
-                on_failure,
-            } => {
-                let asked = Asked {
-                    request: &request,
-                    source,
-                    fetched: sources.as_deref().unwrap_or_default(),
-                    options,
-                    environment,
-                    maxima: &self.limits.maxima,
-                };
-                // The state is read beside the repository, because Parameter Store answers few calls a second (decision 54).
-                let (mut read, mut state) = (
-                    pin!(repository::read(self.stores(), &asked)),
-                    pin!(state::state(&self.modules, &deployment)),
-                );
-                let (found, state_so_far) = tokio::select! {
-                    found = &mut read => (found?, None),
-                    state = &mut state => (read.await?, Some(state)),
-                };
-                match found.of(&deployment) {
-                    Ok(Loaded::Whole(read)) => {
-                        let state = match state_so_far {
-                            Some(state) => state?,
-                            None => state.await?,
-                        };
-                        self.deploy(
-                            (*read, state, force, *on_failure),
-                            &request,
-                            execution,
-                            environment,
-                        )
-                        .await
-                    }
-                    Ok(Loaded::Needs(missing)) if sources.is_none() => Ok(Outcome::Fetch(missing)),
-                    Ok(Loaded::Needs(missing)) => Err(replaced(&missing)),
-                    Err(error) => Err(error),
-                }
-            }
-        };
+        let made = self
+            .make(
+                &deployment,
+                &request,
+                sources.as_deref(),
+                (execution, environment),
+            )
+            .await?;
         let made = match (made, &approved) {
             (Ok(Outcome::Planned(mut plan, waves)), Some(hash)) => {
                 // The approver has seen them.
@@ -290,17 +155,4 @@ impl Handler {
             parameters: &self.modules.parameters,
         }
     }
-}
-
-/// The error of a manifest that names other sources than it did before they were fetched. To fetch again could go on for
-/// ever.
-fn replaced(sources: &[RemoteSource]) -> Error {
-    let named: Vec<String> = sources.iter().map(ToString::to_string).collect();
-    Error::new(
-        ErrorName::InvalidManifest,
-        format!(
-            "the manifest names {}, and named other sources when this execution began; the repository was replaced meanwhile, so start a new execution",
-            excerpt(&named.join(", "), 1000)
-        ),
-    )
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use seedflow_aws::stores::build_folder::new_folder;
-use seedflow_core::deployment::input::DeploymentInput;
+use seedflow_core::deployment::input::{Action, DeploymentInput};
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::planner::{PlannableGroup, Planning};
 use seedflow_core::deployment::previewable::{self, Wanted};
-use seedflow_core::deployment::remote_source::FetchedSource;
+use seedflow_core::deployment::remote_source::{FetchedSource, replaced};
 use seedflow_core::deployment::renames::Renames;
-use seedflow_core::deployment::rollback::{OnFailure, Rollback};
+use seedflow_core::deployment::rollback::{After, OnFailure, Rollback, To};
 use seedflow_core::deployment::selection::Forced;
 use seedflow_core::deployment::state::State;
 use seedflow_core::deployment::targets::{TargetProblems, TargetsAsked};
@@ -22,11 +22,77 @@ use seedflow_core::module::fingerprint::VersionsByTarget;
 use seedflow_core::module::metadata_reference::ModuleRef;
 
 use crate::answer::Outcome;
-use crate::repository::Read;
-use crate::{Handler, RollbackRequest, bundles, policy, rollback, state};
+use crate::reading::Repository;
+use crate::repository::{Asked, Read};
+use crate::{Handler, bundles, policy, reading, rollback, state};
+
+/// What a rollback asks for.
+struct RollbackRequest {
+    to: To,
+    destroy_new: bool,
+    after: Option<After>,
+}
 
 impl Handler {
-    pub async fn destroy(
+    /// Makes the plan that the request asks for.
+    ///
+    /// # Errors
+    /// The outer error ends the call. The inner one refuses the deployment.
+    pub async fn make(
+        &self,
+        deployment: &DeploymentId,
+        request: &DeploymentInput,
+        sources: Option<&[FetchedSource]>,
+        at: (&ExecutionArn, &AwsEnvironment),
+    ) -> Result<Result<Outcome>> {
+        Ok(match &request.action {
+            Action::Destroy { .. } => self.destroy(deployment, request, at).await,
+            Action::Rollback {
+                to,
+                destroy_new,
+                after,
+                ..
+            } => {
+                let asked = RollbackRequest {
+                    to: to.clone(),
+                    destroy_new: *destroy_new,
+                    after: after.clone(),
+                };
+                let planned = self.roll_back(deployment, request, asked, at).await;
+                match (planned, after) {
+                    (Err(error), Some(after)) => Err(after.then(error)),
+                    (planned, _) => planned,
+                }
+            }
+            Action::Deploy {
+                source,
+                options,
+                force,
+                on_failure,
+            } => {
+                let asked = Asked {
+                    request,
+                    source,
+                    fetched: sources.unwrap_or_default(),
+                    options,
+                    environment: at.1,
+                    maxima: &self.limits.maxima,
+                };
+                match reading::read(&self.modules, deployment, self.stores(), &asked).await? {
+                    Ok(Repository::Whole(whole)) => {
+                        let (read, state) = *whole;
+                        let to_deploy = (read, state, force, *on_failure);
+                        self.deploy(to_deploy, request, at.0, at.1).await
+                    }
+                    Ok(Repository::Needs(missing)) if sources.is_none() => Ok(Outcome::Fetch(missing)),
+                    Ok(Repository::Needs(missing)) => Err(replaced(&missing)),
+                    Err(error) => Err(error),
+                }
+            }
+        })
+    }
+
+    async fn destroy(
         &self,
         deployment: &DeploymentId,
         request: &DeploymentInput,
@@ -52,7 +118,7 @@ impl Handler {
         Ok(Outcome::Planned(Box::new(plan), waves))
     }
 
-    pub async fn deploy(
+    async fn deploy(
         &self,
         (mut read, mut state, force, on_failure): (Read, State, &Forced, OnFailure),
         request: &DeploymentInput,
@@ -100,7 +166,7 @@ impl Handler {
     }
 
     /// Plans to deploy again what an earlier execution of the deployment left.
-    pub async fn roll_back(
+    async fn roll_back(
         &self,
         deployment: &DeploymentId,
         request: &DeploymentInput,

@@ -46,7 +46,7 @@ impl Earlier {
     }
 }
 
-/// A module, and what of it is missing.
+/// A module, and its missing part.
 type Missing = (ModuleId, String);
 
 /// Notes in a plan to which execution it is rolled back if a module fails, if the request or the policy asks for it.
@@ -58,7 +58,7 @@ pub(crate) async fn prepare(store: &ModuleStore, plan: &mut Plan, on_failure: On
     match last(store, &plan.deployment).await? {
         Some(last) => plan.on_failure_to = Some(last.execution.name().to_owned()),
         None => plan.warnings.push(
-            "on_failure: there is no success of the whole deployment yet, so a failure is not rolled back"
+            "on_failure: the whole deployment has not succeeded yet, so a failure is not rolled back"
                 .to_owned(),
         ),
     }

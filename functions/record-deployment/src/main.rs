@@ -98,20 +98,20 @@ impl Handler {
         let Event { execution, action } = event;
         match action {
             Action::Wait { lock } => {
-                fence::check(&self.modules.work, &lock, &execution).await?;
+                fence::ensure_held(&self.modules.work, &lock, &execution).await?;
                 self.wait(&execution, now).await
             }
             Action::Start { lock } => {
-                fence::check(&self.modules.work, &lock, &execution).await?;
+                fence::ensure_held(&self.modules.work, &lock, &execution).await?;
                 self.start(&execution, now).await
             }
             Action::End { lock, results } => {
-                fence::check(&self.modules.work, &lock, &execution).await?;
+                fence::ensure_held(&self.modules.work, &lock, &execution).await?;
                 self.end(&execution, &lock, &results, now).await
             }
             Action::Refuse(refusal) => {
                 if let Some(lock) = &refusal.lock {
-                    fence::check(&self.modules.work, lock, &execution).await?;
+                    fence::ensure_held(&self.modules.work, lock, &execution).await?;
                 }
                 self.record_refusal(&execution, refusal, now).await
             }

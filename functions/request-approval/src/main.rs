@@ -100,6 +100,6 @@ impl Handler {
     async fn superseded(&self, request: &ApprovalRequest, now: Timestamp) -> Result<Option<Verdict>> {
         let found = fence::read(&self.work, &request.deployment.lock_key()).await?;
         let waiter = found.and_then(|(lock, _)| lock.waiter);
-        Ok(waiter.map(|waiter| Verdict::superseded(request, &waiter.contender.execution, now)))
+        Ok(waiter.map(|waiter| Verdict::superseded(request, &waiter.claimant.execution, now)))
     }
 }

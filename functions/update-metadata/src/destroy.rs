@@ -50,7 +50,7 @@ impl Handler {
         let status = Status::destroy(before.as_ref(), module, execution, Some(build), &reasons, now)
             .started_by(lock.started_by.as_ref());
         // The last check before the first removal.
-        fence::check(&self.modules.work, lock, execution).await?;
+        fence::ensure_held(&self.modules.work, lock, execution).await?;
         let timeline = Timeline::new(lock, &status, Some(build));
         let report = Report::of_destruction(plan, &status, &timeline, build);
         let recorded = Recorded {
@@ -71,7 +71,7 @@ impl Handler {
     }
 
     /// Removes what is stored of a module that is not deployed.
-    pub(crate) async fn forget(
+    pub(crate) async fn purge(
         &self,
         execution: &ExecutionArn,
         lock: &Lease,
@@ -93,7 +93,7 @@ impl Handler {
         let reasons = [reason.to_owned()];
         let status = Status::destroy(before.as_ref(), module, execution, None, &reasons, now)
             .started_by(lock.started_by.as_ref());
-        fence::check(&self.modules.work, lock, execution).await?;
+        fence::ensure_held(&self.modules.work, lock, execution).await?;
         let timeline = Timeline::new(lock, &status, None);
         let report = Report::of_failure(module, &status, Some(&timeline), None);
         let recorded = Recorded {
@@ -104,7 +104,7 @@ impl Handler {
         };
         self.remove(&destroy::STEPS, &recorded).await?;
         self.measure(module, &status, &timeline);
-        tracing::info!("forgot");
+        tracing::info!("purged");
         Ok(answer(status.state, reason))
     }
 

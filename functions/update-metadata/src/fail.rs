@@ -138,7 +138,7 @@ impl Handler {
 
     /// Whether the execution still holds its lock.
     async fn holds(&self, lock: &Lease, execution: &ExecutionArn) -> Result<bool> {
-        match fence::check(&self.modules.work, lock, execution).await {
+        match fence::ensure_held(&self.modules.work, lock, execution).await {
             Err(error) if error.name == ErrorName::LockLost => Ok(false),
             held => held.map(|()| true),
         }

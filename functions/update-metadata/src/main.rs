@@ -52,7 +52,8 @@ enum Event {
         plan: PlanHandle,
         build: Box<BuildOutcome>,
     },
-    Forget {
+    #[serde(rename = "forget")]
+    Purge {
         execution: ExecutionArn,
         lock: Lease,
     },
@@ -127,7 +128,7 @@ impl Handler {
                     Action::Destroy => self.destroyed(done, now).await,
                 }
             }
-            Event::Forget { execution, lock } => self.forget(&execution, &lock, now).await,
+            Event::Purge { execution, lock } => self.purge(&execution, &lock, now).await,
             Event::Rename {
                 execution,
                 lock,
@@ -156,7 +157,7 @@ impl Handler {
         let before = plan.previous_status.as_ref();
         let mut status =
             next(before, &plan.module, &execution, &reasons, now).started_by(lock.started_by.as_ref());
-        fence::check(&self.modules.work, &lock, &execution).await?;
+        fence::ensure_held(&self.modules.work, &lock, &execution).await?;
         if status.state == State::InProgress {
             status.commit_info = plan.commit_info.clone();
             status.target = plan.target().cloned();

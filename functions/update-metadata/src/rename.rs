@@ -29,7 +29,7 @@ impl Handler {
     ) -> Result<Value> {
         let module = &lock.of;
         let old = from.id(module);
-        fence::check(&self.modules.work, lock, execution).await?;
+        fence::ensure_held(&self.modules.work, lock, execution).await?;
         let kinds = [ParameterKind::Renamed];
         let marked = self.modules.parameters.stored(&old, &kinds).await?;
         let is_begun = marked.renamed_to() == Some(ModuleRef::from(module));

@@ -59,7 +59,7 @@ impl Handler {
             .await?;
         let before = stored.status_of(module)?;
         // The last check before the first write.
-        fence::check(&self.modules.work, lock, execution).await?;
+        fence::ensure_held(&self.modules.work, lock, execution).await?;
         let status = Status::succeed(before.as_ref(), module, execution, build, now)
             .started_by(lock.started_by.as_ref());
         let timeline = Timeline::new(lock, &status, Some(build));

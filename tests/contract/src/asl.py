@@ -13,7 +13,7 @@ import sys
 
 from ministack.services import stepfunctions
 
-# So many states are walked in a row: more than there are without a loop, and each loop once more.
+# The maximum of states that are walked in a row: more than there are without a loop, and each loop once more.
 LONGEST = 24
 
 

@@ -158,7 +158,7 @@ fn a_plan_waits_for_an_approver_and_exactly_that_plan_runs() {
         let shown = anna.seedflow(stack, &["status", "--project", project]).await;
         assert!(shown.row("dev ").contains("seedflow approve"), "{shown:?}");
 
-        // Who is not named, who pushed, and who looked at another plan.
+        // A person who is not named, the one who pushed, and one who looked at another plan.
         let refused = eve.decides(stack, "approve", &waiting, "why not").await;
         assert_refused(&refused, "none of the policy's approvers");
         let refused = pat.decides(stack, "approve", &waiting, "mine").await;

@@ -27,7 +27,7 @@ const CALLS: [Call; 12] = [
     ("find-source", "s3", "HeadObject", "{fetched}"),
     ("store-source", "s3", "PutObject", "{fetched}"),
     ("read-state", "ssm", "GetParametersByPath", "/sf/{p}/dev"),
-    // The modules of a deployment share its policy, so the faults of modules can't tell whose read they disturb.
+    // The modules of a deployment share its policy, so a fault of one module can't know whose read it disturbs.
     ("read-policy", "s3", "GetObject", "policies/{p}/dev.json"),
     ("look-for-rules", "s3", "GetObject", "policies/{p}/dev.rego"),
     ("store-bundle", "s3", "PutObject", "uploads/{p}/dev/network/vpc/"),

@@ -111,7 +111,7 @@ pub async fn show_progress(stack: &TestStack, project: &str, execution: &str) {
 pub async fn show_stopped(stack: &TestStack, project: &str, execution: &str) {
     eventually("a page of the stop", || async {
         let page = page_at(stack, &deployment_page(project, execution)).await;
-        let parts = ["wrong branch", "Aborted", "Not started", "seedflow retry"];
+        let parts = ["wrong branch", "Stopped", "Not started", "seedflow retry"];
         (!page.contains(REFRESH) && parts.iter().all(|part| page.contains(part))).then_some(())
     })
     .await;
@@ -126,7 +126,7 @@ pub async fn show_stopped_module(stack: &TestStack, id: &ModuleId) {
     assert!(!page.contains("Text from the module's build"), "{page}");
     // What to do, and where newer executions are found once there are any.
     for part in [
-        "Aborted",
+        "Stopped",
         "The execution was stopped",
         "seedflow retry",
         "rel=\"next\"",

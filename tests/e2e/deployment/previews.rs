@@ -70,7 +70,7 @@ fn previews_are_part_of_a_plan_and_of_what_an_approver_sees_and_change_nothing()
         repository.write(folder.path());
         let path = folder.path().to_str().expect("a path");
 
-        // Who may only plan sees that there are some.
+        // A person who may only plan sees that there are some.
         let plain = seedflow(stack, &["plan", path]).await;
         assert_eq!(plain.code, Some(0), "{plain:?}");
         let line = "g/shows, g/fails, h/takes: preview not run: nobody who may deploy asked for it";

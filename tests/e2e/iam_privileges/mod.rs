@@ -35,6 +35,7 @@ const PEOPLE_ADMINISTRATOR: &str = "arn:aws:iam::111122223333:role/people-admini
 /// The allowed references of modules; the first names of both lists are also the beginning of other names.
 static STACK: Shared = Shared::new(|| StackOptions {
     build_policy: None,
+    module_policy: None,
     parameters: [
         (
             "ReferencedParameters",

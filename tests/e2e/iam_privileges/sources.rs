@@ -1,6 +1,6 @@
 //! Sources of other hosts: the function that fetches them, with the rights of its role, against a git host on the loopback.
 
-use seedflow_e2e::{TestStack, run};
+use seedflow_e2e::{TestStack, eventually, run};
 use seedflow_fixtures::git_server::{GitServer, TOKEN};
 use seedflow_local::aws_api::ApiError;
 use serde_json::{Value, json};
@@ -59,6 +59,12 @@ fn each_source_is_fetched_once_and_a_private_one_with_the_credentials_of_its_hos
         let before = server.requests();
         assert_eq!(fetch(stack, &sources).await.expect("sources"), fetched);
         assert_eq!(server.requests() - before, 3);
+        // A whole commit needs no reference, and this one is stored.
+        let mut whole = main.clone();
+        whole["ref"] = commit.as_str().into();
+        let of_commit = fetch(stack, &[whole]).await.expect("a source");
+        assert_eq!(of_commit[0]["key"], git["key"]);
+        assert_eq!(server.requests() - before, 3);
 
         // All that is wrong, in one message and without the token.
         let gone = json!({"kind": "git", "url": server.url("private/modules.git"), "ref": "gone"});
@@ -69,5 +75,11 @@ fn each_source_is_fetched_once_and_a_private_one_with_the_credentials_of_its_hos
             assert!(error.message.contains(part), "{part}: {error}");
         }
         assert!(!error.message.contains(TOKEN), "{error}");
+        let logged = eventually("the log of the failure", || async {
+            let logged = json!(stack.lines("fetch-sources").await).to_string();
+            logged.contains("(ref gone)").then_some(logged)
+        })
+        .await;
+        assert!(!logged.contains(TOKEN), "{logged}");
     });
 }

@@ -57,7 +57,7 @@ fn a_build_that_takes_too_long_is_recorded_as_timed_out() {
     run(async {
         let stack = STACK.get().await;
         let id = stack.module_id("slow");
-        // Five minutes, each of which takes a second here.
+        // Five minutes; a minute takes a second here.
         let more = json!({"build": {"timeout_minutes": 5}});
         let finished = stack
             .deploy_with(&id, &Module::running("build", &["sleep 600"]), more)

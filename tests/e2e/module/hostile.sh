@@ -1,4 +1,4 @@
-# What a hostile module tries, with everything that an attacker could have learned or guessed in known.sh. Each attempt
+# What a hostile module tries, with everything that an attacker could know or guess in known.sh. Each attempt
 # prints one line; one that isn't refused prints what it got, too.
 
 . ./known.sh
@@ -7,7 +7,7 @@ NOTHING='NoSuchKey'
 read_object() { attempt "read $2" aws s3api get-object --bucket "$1" --key "$2" got; }
 write_object() { attempt "write $2" aws s3api put-object --bucket "$1" --key "$2" --body known.sh; }
 
-# Its own execution, which only the test can tell it.
+# Its own execution, which only the test can name.
 until OWN=$(aws ssm get-parameter --name /hostile/own --query Parameter.Value --output text 2>/dev/null); do sleep 1; done
 
 attempt "list the work bucket" aws s3api list-objects-v2 --bucket "$WORK"
@@ -60,7 +60,7 @@ attempt "replay events" aws events start-replay --replay-name hostile --event-so
   --event-start-time 0 --event-end-time 1 --destination "Arn=$BUS"
 attempt "keep events" aws events create-archive --archive-name hostile --event-source-arn "$BUS"
 attempt "open the bus" aws events put-permission --principal '*' --action events:PutEvents --statement-id hostile
-attempt "tell in our name" aws events put-events --entries '[{"Source": "seedflow", "DetailType": "x", "Detail": "{}"}]'
+attempt "send an event in our name" aws events put-events --entries '[{"Source": "seedflow", "DetailType": "x", "Detail": "{}"}]'
 attempt "feed a function" aws lambda create-event-source-mapping --function-name "$STACK-build-event" --event-source-arn "$QUEUE_ARN"
 attempt "change a mapping" aws lambda update-event-source-mapping --uuid "$MAPPING" --no-enabled
 attempt "end the checks for drift" aws scheduler delete-schedule --name "$STACK-drift"

@@ -92,7 +92,7 @@ fn a_build_has_the_role_of_its_module_until_the_module_is_destroyed() {
             |name: &str| format!("aws ssm put-parameter --type String --value x --overwrite --name {name}");
         let refused = |name: &str| format!("{} >out 2>&1 && exit 1; grep AccessDenied out", put(name));
         let (allowed, other) = (put("/modulestack/own/x"), refused("/elsewhere"));
-        // On this stack the template's role may do everything; the module's own role may do only what its stack allows.
+        // On this stack the template's role may do everything; the module's own role may write only what its stack allows.
         let own = refused("/modulestack/other/x");
         let state = refused("/sf/modulestack/own/g-m/md5");
         let module = module(
@@ -104,7 +104,12 @@ fn a_build_has_the_role_of_its_module_until_the_module_is_destroyed() {
                 "aws sts get-caller-identity --query Arn --output text >arn && seedfarmer metadata add -k Arn -v $(cat arn)",
                 "seedfarmer metadata add -k Boundary -v $SEEDFARMER_PERMISSIONS_BOUNDARY_ARN",
             ],
-            &["aws ssm get-parameter --name /modulestack/own/x", &other],
+            // The stack doesn't allow the list, but seed-farmer's default project policy does.
+            &[
+                "aws ssm get-parameter --name /modulestack/own/x",
+                "aws s3api list-buckets >buckets",
+                &other,
+            ],
         );
         let boundary = policy(stack, "modulestack-boundary").await;
         let mut more = parameters();

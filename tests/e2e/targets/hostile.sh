@@ -1,4 +1,4 @@
-# What a hostile build in a target tries, with everything that it could have learned or guessed in the environment. Each
+# What a hostile build in a target tries, with everything that it could know or guess in the environment. Each
 # attempt prints one line; one that isn't refused prints what it got, too.
 
 NOTHING='NotFound|DoesNotExist|does not exist|cannot be found|Access Denied'

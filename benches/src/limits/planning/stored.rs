@@ -47,11 +47,11 @@ fn deployed(module: &Module, files: &Files, limits: &Limits) -> Result<[(Paramet
     let id = &module.id;
     let manifest = json!({"parameters": module.parameters, "build": module.build});
     let options = Options::from_manifest(&manifest, id, limits)?;
-    let siblings = options.parameters.upstreams().into_iter();
-    let known = siblings
-        .map(|sibling| {
-            let published = metadata(&sibling.id(id));
-            (sibling, published)
+    let upstreams = options.parameters.upstreams().into_iter();
+    let known = upstreams
+        .map(|upstream| {
+            let published = metadata(&upstream.id(id));
+            (upstream, published)
         })
         .collect();
     let options = options.resolve(id, &known)?;

@@ -13,6 +13,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use jiff::SignedDuration;
 use seedflow_core::error::{Error, Result};
 use seedflow_core::module::codebuild::request::Defaults;
 use seedflow_core::module::definition::DefinedBuild;
@@ -209,6 +210,12 @@ pub fn flag_setting(name: &str) -> Result<bool> {
 /// An integer from the function's environment.
 pub fn number_setting(name: &str) -> Result<u64> {
     parsed_setting(name, "a whole number")
+}
+
+/// A number of seconds from the function's environment.
+pub fn seconds_setting(name: &str) -> Result<SignedDuration> {
+    let seconds: u32 = parsed_setting(name, "a number of seconds")?;
+    Ok(SignedDuration::from_secs(seconds.into()))
 }
 
 fn parsed_setting<T: FromStr>(name: &str, allowed: &str) -> Result<T> {

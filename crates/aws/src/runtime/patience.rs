@@ -15,7 +15,7 @@ const TRIES: u32 = 3;
 /// The header in which the SDK counts: `attempt=2; max=12` (AWS SDKs and Tools reference guide, "Retry behavior").
 const COUNT: &str = "amz-sdk-request";
 
-/// The same client; the last of a few tries without an answer is none that the SDK repeats.
+/// The same client, which gives up after a few tries without an answer: the SDK doesn't repeat the last one.
 pub(super) fn for_people(client: SharedHttpClient) -> SharedHttpClient {
     http_client_fn(move |settings, components| {
         SharedHttpConnector::new(GivesUp(client.http_connector(settings, components)))

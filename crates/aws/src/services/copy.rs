@@ -189,7 +189,7 @@ impl Copying<'_> {
             // A try whose answer was lost has completed the upload, or it was removed: the next copy finds out.
             Err(error) if error.error_code() == Some("NoSuchUpload") => Err(Error::new(
                 ErrorName::ServiceUnavailable,
-                format!("{call}: the upload is gone; expected that it waits for its completion"),
+                format!("{call}: expected an upload that waits for its completion, found none"),
             )),
             Err(error) => Err(failure(&call, &error)),
         }

@@ -96,7 +96,7 @@ pub async fn verify(config: &SdkConfig, proof: &Proof, says: &str) -> Result<Cal
 fn unproven(why: &str) -> Error {
     Error::new(
         ErrorName::NotApprover,
-        format!("it is not proven who calls: {why}; see that the clock is right, and try it again"),
+        format!("AWS does not confirm who calls: {why}; check the clock, and try again"),
     )
 }
 

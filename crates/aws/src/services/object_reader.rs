@@ -135,7 +135,7 @@ impl ObjectReader {
                 }
                 Ok(stream)
             }
-            None => Err(broke_off(&key, &"there is no stream")),
+            None => Err(broke_off(&key, &"the answer has no stream")),
         }
     }
 

@@ -27,7 +27,7 @@ pub struct StepFunctions {
 pub enum Reached {
     /// The task was waiting.
     Task,
-    /// No task: it was answered before, or waits no more.
+    /// No task: it was answered before, or doesn't wait any more.
     Nobody,
 }
 

@@ -104,7 +104,7 @@ impl Approval<'_> {
         ))
     }
 
-    /// Answers the waiting task, if it is registered. One that waits no more is left alone.
+    /// Answers the waiting task, if it is registered. One that doesn't wait any more is left alone.
     pub async fn answer(&self, verdict: &Verdict, step_functions: &StepFunctions) -> Result<()> {
         let key = self.deployment.approval_token_key(self.execution);
         let Some((bytes, _)) = self.bucket.get(&key, MAX_STORED).await? else {

@@ -14,7 +14,11 @@ use crate::services::s3::Bucket;
 const MAX_LOCK: u64 = 32 * 1024;
 
 /// Refuses a write for an execution that no longer holds its lock.
-pub async fn check<S: Lockable>(bucket: &Bucket, held: &Lease<S>, execution: &ExecutionArn) -> Result<()> {
+pub async fn ensure_held<S: Lockable>(
+    bucket: &Bucket,
+    held: &Lease<S>,
+    execution: &ExecutionArn,
+) -> Result<()> {
     let found = read(bucket, &held.of.lock_key()).await?;
     Lock::check(found.as_ref().map(|(lock, _)| lock), held, execution)
 }

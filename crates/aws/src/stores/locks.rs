@@ -42,17 +42,17 @@ impl Locks {
     pub async fn apply<S: Lockable + Observed>(
         &self,
         of: &S,
-        want: &LockRequest,
+        request: &LockRequest,
     ) -> Result<Option<LockOutcome>> {
         let key = of.lock_key();
         // A claim usually finds no lock, and a conditional write finds that out without a read.
-        let mut found = match want {
+        let mut found = match request {
             LockRequest::Claim(_) => None,
             _ => fence::read(&self.bucket, &key).await?,
         };
         for _ in 0..MAX_CONFLICTS {
             let (lock, tag) = found.map_or((None, None), |(lock, tag)| (Some(lock), Some(tag)));
-            let decision = decide(want, lock.as_ref(), &fresh());
+            let decision = decide(request, lock.as_ref(), &fresh());
             if self.write(&key, &decision, tag).await? {
                 self.answer(of, &decision).await?;
                 return Ok(decision.outcome);

@@ -1,8 +1,10 @@
 //! The stored data of modules and deployments: parameters, with values that are too long for them in S3; records of
-//! deployed modules; reports.
+//! deployed modules, and of checks for drift; reports.
 
 use jiff::Timestamp;
 use seedflow_core::deployment::status::Status as DeploymentStatus;
+use seedflow_core::drift;
+use seedflow_core::drift::record::DriftRecord;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{ModuleId, ParameterKind};
@@ -134,6 +136,38 @@ impl ModuleStore {
     pub async fn record(&self, module: &ModuleId) -> Result<Option<DeployedModule>> {
         let key = module.record_key();
         self.record_version(&key, None).await
+    }
+
+    /// The record of a module that nobody deploys right now; `None` without one, and of a module whose first deployment has not
+    /// succeeded. The lock is not read: it has a task token.
+    pub async fn record_at_rest(&self, module: &ModuleId) -> Result<Option<DeployedModule>> {
+        let lock = module.lock_key();
+        if self.work.keys(&lock).await?.contains(&lock) {
+            return Ok(None);
+        }
+        let found = self.record(module).await?;
+        Ok(found.filter(|deployed| !deployed.attempt))
+    }
+
+    /// What the last check of a module for drift has found.
+    pub async fn drift(&self, module: &ModuleId) -> Result<Option<DriftRecord>> {
+        let key = module.drift_key();
+        let Some((bytes, _)) = self.work.get(&key, drift::record::MAX_BYTES).await? else {
+            return Ok(None);
+        };
+        serde_json::from_slice(&bytes).map(Some).map_err(|e| {
+            Error::new(
+                ErrorName::Refused,
+                format!("{key}: expected the record of a check for drift, found another text: {e}; delete the object, and the next check writes it anew"),
+            )
+        })
+    }
+
+    /// Writes what a check for drift has found.
+    pub async fn write_drift(&self, record: &DriftRecord) -> Result<()> {
+        let key = record.module.drift_key();
+        let text = serde_json::to_string(record).map_err(|e| Error::unwritable(&key, &e))?;
+        self.work.put(&key, text).await
     }
 
     async fn record_version(&self, key: &str, version: Option<String>) -> Result<Option<DeployedModule>> {

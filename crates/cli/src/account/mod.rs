@@ -85,7 +85,7 @@ impl StackArguments {
         command(arguments, &self.given())
     }
 
-    /// Which stack is meant. There is no guess where an option or the environment names one.
+    /// Which stack is meant. Nothing is guessed where an option or the environment names one.
     fn chosen(&self) -> Result<Chosen> {
         if let Some(file) = self.file() {
             return Ok(Chosen::Local(file));
@@ -373,7 +373,7 @@ fn execution_of(state_machine: &str, name: &str) -> ExecutionArn {
     ))
 }
 
-/// The error of an account that can't be asked: there is no way to AWS, or no right.
+/// The error of an account that can't be asked: AWS can't be reached, or a right is missing.
 fn unreachable(error: Error, config: &SdkConfig, region: &str) -> anyhow::Error {
     let advice = match error.name {
         ErrorName::ServiceUnavailable if !error.message.contains("credentials") => {

@@ -15,7 +15,7 @@ use crate::exit::Wrong;
 /// The path of a folder, without links.
 ///
 /// # Errors
-/// [`Wrong`] if it is none.
+/// [`Wrong`] if it isn't one.
 pub(super) fn root_of(folder: &Path, what: &str) -> anyhow::Result<PathBuf> {
     match folder.canonicalize() {
         Ok(root) if root.is_dir() => Ok(root),

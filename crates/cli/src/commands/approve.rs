@@ -15,12 +15,12 @@ use serde_json::json;
 
 use super::confirm::{can_ask, confirmed};
 use super::named::{Named, What};
-use super::plan::{show_previews, table_of};
 use super::reading::print_json_line;
 use crate::account::Account;
 use crate::exit::{Refused, is_refusal};
 use crate::follow::{Followed, deployment_of};
 use crate::records::{project, report};
+use crate::view::plan::{show_previews, table_of};
 
 /// Approves the plan of a deployment that waits for it, or rejects it.
 ///

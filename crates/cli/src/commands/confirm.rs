@@ -14,7 +14,7 @@ pub fn can_ask(command: &str) -> Result<()> {
     match std::io::stdin().is_terminal() {
         true => Ok(()),
         false => Err(Wrong(format!(
-            "{command} asks first, and there is no terminal to answer at; add --yes"
+            "{command} asks first, and this is not a terminal; add --yes"
         ))
         .into()),
     }
@@ -40,12 +40,12 @@ pub async fn confirmed(question: &str) -> Result<bool> {
 
 /// Reads a line, on a thread that nobody waits for: it may never end after Ctrl-C.
 async fn answer() -> Result<String> {
-    let (said, heard) = tokio::sync::oneshot::channel();
+    let (sender, receiver) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let mut line = String::new();
         let read = std::io::stdin().read_line(&mut line);
         // Nobody listens any more after Ctrl-C.
-        drop(said.send(read.map(|_| line)));
+        drop(sender.send(read.map(|_| line)));
     });
-    Ok(heard.await??)
+    Ok(receiver.await??)
 }

@@ -10,12 +10,13 @@ use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
 use super::confirm::{can_ask, confirmed};
-use super::plan::{Planned, planned};
+use super::plan::planned;
 use super::reading::{OfProject, parse_target};
 use super::start::Showing;
 use crate::account::Account;
 use crate::exit::Refused;
 use crate::records::target::Target;
+use crate::view::plan::Planned;
 use crate::work::Subject;
 
 /// Destroys a module, the modules of a group, or a whole deployment, by the destroy phases of what is deployed; then
@@ -64,7 +65,11 @@ async fn question(
 ) -> Result<String> {
     let output = planned(account, input, ui).await?;
     let of = format!("{project}/{target}");
-    asked(&of, &Planned::of(&output, account)?, &account.place())
+    asked(
+        &of,
+        &Planned::of(&output, &account.work_bucket)?,
+        &account.place(),
+    )
 }
 
 fn asked(of: &str, plan: &Planned, place: &str) -> Result<String> {
@@ -114,7 +119,7 @@ mod tests {
         for (field, value) in more.as_object().unwrap() {
             output[field] = value.clone();
         }
-        Planned::of_bucket(&output, "plans").unwrap()
+        Planned::of(&output, "plans").unwrap()
     }
 
     #[test]
@@ -152,7 +157,7 @@ mod tests {
     #[test]
     fn a_plan_that_is_too_long_is_not_taken_for_an_empty_one() {
         let output = json!({"deployment": {"project": "shop", "deployment": "dev"}, "plan_key": "plans/e/deployment.json"});
-        let error = Planned::of_bucket(&output, "plans").err().unwrap().to_string();
+        let error = Planned::of(&output, "plans").err().unwrap().to_string();
         assert!(error.contains("s3://plans/plans/e/deployment.json"), "{error}");
     }
 }

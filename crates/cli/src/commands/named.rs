@@ -167,7 +167,7 @@ impl Named {
         };
         last.ok_or_else(|| {
             Refused(format!(
-                "{}: nothing is recorded of its last execution; `{}` lists executions, and one of them can be named",
+                "{}: its last execution left no record; `{}` lists executions, and --execution names one of them",
                 self.of(),
                 account.command_of("history", self.project())
             ))

@@ -12,7 +12,7 @@ use seedflow_core::deployment::plan::changes_of;
 use seedflow_core::deployment::plan_json::{PlanJson, has_changes};
 use seedflow_core::error::ErrorName;
 use seedflow_core::ids::DeploymentId;
-use seedflow_core::policy::rego::{MAX_REGO_BYTES, Verdict};
+use seedflow_core::policy::rego::{MAX_REGO_BYTES, RuleResult};
 use seedflow_core::policy::{
     ApprovalRule, Decision, MAX_BYTES, Policy as Document, Starts, StoredPolicy, version_of,
 };
@@ -62,7 +62,7 @@ enum Action {
     Test(Test),
 }
 
-/// Of which deployment.
+/// The deployment.
 #[derive(Debug, Args)]
 struct Show {
     /// The deployment.
@@ -235,7 +235,7 @@ impl Set {
                 "warning: {of} was never deployed, so the policy counts from its first deployment: {unknown}"
             )),
             Err(error) => ui.complain(&format!(
-                "warning: cannot tell whether {of} was ever deployed: {error:#}"
+                "warning: it is not known whether {of} was ever deployed: {error:#}"
             )),
         }
         Ok(ExitCode::SUCCESS)
@@ -266,7 +266,7 @@ struct Tested {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     approval: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    rego: Option<Verdict>,
+    rego: Option<RuleResult>,
 }
 
 impl Test {
@@ -284,15 +284,15 @@ impl Test {
             .decision
             .iter()
             .flat_map(|decision| decision.broken.clone());
-        let found = tested.rego.iter().flat_map(Verdict::broken);
+        let found = tested.rego.iter().flat_map(RuleResult::broken);
         let broken: Vec<String> = decided.chain(found).collect();
         if self.json {
             print_json(json!(tested), ui)?;
         } else {
-            for warning in tested.rego.iter().flat_map(|verdict| &verdict.findings.warn) {
+            for warning in tested.rego.iter().flat_map(|result| &result.findings.warn) {
                 ui.say(format!("warning: {warning}"));
             }
-            let rules = tested.rego.iter().flat_map(Verdict::approvals);
+            let rules = tested.rego.iter().flat_map(RuleResult::approvals);
             let rules = rules.map(|reason| format!("rules: {reason}"));
             let waits: Vec<String> = tested.approval.iter().cloned().chain(rules).collect();
             match (broken.is_empty(), waits.is_empty()) {
@@ -316,7 +316,7 @@ fn tested(files: &[PathBuf], plan: &PlanJson, now: Timestamp) -> Result<Tested> 
     texts(files)?;
     for file in files {
         match rego::is_rego(file) {
-            true => tested.rego = Some(rego::verdict(file, plan, now)?),
+            true => tested.rego = Some(rego::result(file, plan, now)?),
             false => {
                 let text = document(file)?;
                 tested.decision = Some(decide(&text, plan, now));
@@ -335,7 +335,11 @@ fn decide(policy: &str, plan: &PlanJson, now: Timestamp) -> Decision {
 /// Why a plan would wait for an approval by what the policy says. What applies without it is not included.
 fn waits(policy: &str, plan: &PlanJson) -> Vec<String> {
     let rule = ApprovalRule::of(Some(&StoredPolicy::of(&plan.deployment, policy.as_bytes())));
-    let may_start = has_changes(&plan.modules) || plan.modules.iter().any(|module| !module.unless.is_empty());
+    let may_start = has_changes(&plan.modules)
+        || plan
+            .modules
+            .iter()
+            .any(|module| !module.redeploy_if_changed.is_empty());
     let reasons = rule.reasons(&Starts {
         changes: &changes_of(&plan.modules),
         starts_anything: may_start,

@@ -17,7 +17,7 @@ use crate::records::published::{exports, read, text};
 use crate::records::target::Target;
 use crate::view::report::values;
 
-/// Which values of which module.
+/// The module, and which of its values.
 #[derive(Debug, Args)]
 pub struct Published {
     /// The module.

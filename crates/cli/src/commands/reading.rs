@@ -48,7 +48,7 @@ impl OfProject {
         project::only(&projects)
     }
 
-    /// The project, and what of it is meant.
+    /// The project, and the part of it that is meant.
     ///
     /// # Errors
     /// [`crate::exit::Refused`] if nothing has this name.
@@ -58,7 +58,7 @@ impl OfProject {
         Ok((project, target))
     }
 
-    /// The project, and what of it is meant; the whole of it without a target.
+    /// The project, and the part of it that is meant; all of it without a target.
     ///
     /// # Errors
     /// [`crate::exit::Refused`] if nothing has this name.

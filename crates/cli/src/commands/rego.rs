@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
 use seedflow_core::deployment::plan_json::PlanJson;
-use seedflow_core::policy::rego::Verdict;
+use seedflow_core::policy::rego::RuleResult;
 use seedflow_rego::Rules;
 
 /// Whether a file has rules, by its name; it is a document otherwise.
@@ -31,7 +31,7 @@ fn parse(file: &Path, text: &str) -> Result<Rules> {
 }
 
 /// What rules say of a saved plan.
-pub fn verdict(file: &Path, plan: &PlanJson, now: Timestamp) -> Result<Verdict> {
+pub fn result(file: &Path, plan: &PlanJson, now: Timestamp) -> Result<RuleResult> {
     let text = rules(file)?;
     let evaluated = parse(file, &text)?.evaluate(plan, now);
     let findings = evaluated.map_err(|why| {
@@ -40,5 +40,5 @@ pub fn verdict(file: &Path, plan: &PlanJson, now: Timestamp) -> Result<Verdict> 
             file.display()
         )
     })?;
-    Ok(Verdict::of(&plan.deployment, text.as_bytes(), findings))
+    Ok(RuleResult::of(&plan.deployment, text.as_bytes(), findings))
 }

@@ -24,7 +24,7 @@ use crate::checkout::{bundle, commit};
 use crate::exit::{Refused, Wrong, for_people};
 use crate::work::Subject;
 
-/// Which repository, and what of it.
+/// The repository, and the part of it that is meant.
 #[derive(Debug, Args)]
 pub struct RepositoryArguments {
     /// The repository: the folder with seedfarmer.yaml.
@@ -56,7 +56,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// The key of the upload. Who may only plan can't write what is deployed: its uploads have a folder that no project can
+    /// The key of the upload. A person who may only plan can't write what is deployed: these uploads have a folder that no project can
     /// have, and a name that nobody can guess, so that nobody replaces what another one has planned.
     fn key(self, project: &Name, md5: &str) -> String {
         match self {

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::confirm::{can_ask, confirmed};
-use super::plan::{Planned, planned};
+use super::plan::planned;
 use super::reading::{OfProject, parse_target, print_json_line};
 use super::start::Showing;
 use crate::account::Account;
@@ -28,6 +28,7 @@ use crate::exit::{Refused, for_people};
 use crate::records::project;
 use crate::records::target::Target;
 use crate::view::moment::{ago, short};
+use crate::view::plan::Planned;
 use crate::view::state::word;
 use crate::work::Subject;
 
@@ -67,7 +68,7 @@ impl Rollback {
         let status = project::module_status(&account.parameters(), &account.bucket(), &module).await?;
         let Some(status) = status else {
             return Err(Refused(format!(
-                "{module}: nothing is deployed of it, so there is nothing to go back to; `{}` shows what is deployed",
+                "{module} is not deployed, so a rollback has nothing to go back to; `{}` shows what is deployed",
                 account.command(&["status", "--project", module.project.as_str()])
             ))
             .into());
@@ -104,7 +105,7 @@ impl Rollback {
         preview["plan_only"] = json!(true);
         let output = planned(account, &preview, ui).await?;
         let (plan, to) = (
-            Planned::of(&output, account)?,
+            Planned::of(&output, &account.work_bucket)?,
             To::deserialize(&output["rollback"])?,
         );
         let is_json = self.showing.is_json();

@@ -270,7 +270,7 @@ impl<'a> Follower<'a> {
         }
     }
 
-    /// Shows what the build of a module has printed since the last look. Who may not read that still follows.
+    /// Shows what the build of a module has printed since the last look. A person who may not read that still follows.
     async fn show_output(&mut self, module: &Module) -> Result<()> {
         let execution = self.execution_of(module);
         let Some(output) = self.output.as_mut() else {

@@ -1,7 +1,7 @@
-//! What of a superseded request the newer execution doesn't do.
+//! The part of a superseded request that the newer execution doesn't do.
 //!
 //! A lock has one place to wait, for the newest execution. An older one ends as superseded: Step Functions calls that a
-//! success, though nothing was done for it. Whether the newer one does what was asked shows in the two inputs.
+//! success, though nothing was done for it. The two inputs show whether the newer one does what was asked.
 
 use seedflow_core::started_by::{REQUESTER, STARTED_BY};
 use serde_json::{Map, Value};

@@ -56,5 +56,5 @@ async fn read(bucket: &Bucket, key: &str) -> Result<Option<DriftRecord>> {
     };
     serde_json::from_slice(&bytes)
         .map(Some)
-        .with_context(|| format!("{key}: expected what differs in a module, found text that is none"))
+        .with_context(|| format!("{key}: expected the record of a check for drift, found another text"))
 }

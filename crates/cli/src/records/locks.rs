@@ -40,7 +40,7 @@ impl HeldLock {
     /// A lock with what Step Functions says of its holder.
     #[must_use]
     pub fn new(of: String, lock: &Lock, seen: Seen) -> Self {
-        let waiter = lock.waiter.as_ref().map(|waiter| &waiter.contender);
+        let waiter = lock.waiter.as_ref().map(|waiter| &waiter.claimant);
         Self {
             of,
             holder: lock.holder.execution.as_str().to_owned(),

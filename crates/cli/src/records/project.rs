@@ -215,7 +215,8 @@ fn went_wrong(state: State, refused: Option<&Refusal>) -> bool {
     refused.is_some() || matches!(state, State::Failed | State::Aborted | State::Refused)
 }
 
-/// Since when a module or a deployment is in its state: a success since it was deployed, whatever looked at it later.
+/// The beginning of the state of a module or a deployment. For a success that is its deployment, however often it was
+/// checked later.
 #[must_use]
 pub fn since(state: State, updated_at: Timestamp, deployed_at: Option<Timestamp>) -> Timestamp {
     match state {
@@ -276,7 +277,7 @@ pub async fn module_status(
             status.check_owner(module)?;
             Ok(Some(status))
         }
-        Err(error) => bail!("{name}: expected the status of a module, found text that is none: {error}"),
+        Err(error) => bail!("{name}: expected the status of a module, found another text: {error}"),
     }
 }
 
@@ -292,7 +293,7 @@ pub async fn deployment_status(
     };
     serde_json::from_str(&text)
         .map(Some)
-        .with_context(|| format!("{name}: expected the status of a deployment, found text that is none"))
+        .with_context(|| format!("{name}: expected the status of a deployment, found another text"))
 }
 
 /// The project that is meant if none is named: the only one, if there is one.

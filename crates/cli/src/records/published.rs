@@ -38,7 +38,7 @@ pub async fn read(
         .into());
     };
     serde_json::from_str(&text).with_context(|| {
-        format!("{name}: expected a JSON object, found text that is none; deploy the module again")
+        format!("{name}: expected a JSON object, found another text; deploy the module again")
     })
 }
 

@@ -194,7 +194,7 @@ impl Report {
     /// Parses a report; what is missing in it is unknown.
     ///
     /// # Errors
-    /// If it is no JSON object.
+    /// If it is not a JSON object.
     pub fn parse(key: &ReportKey, json: Value) -> Result<Self> {
         let parsed = match key.module {
             Some(_) => serde_json::from_value(json).map(|report| Self::Module(Box::new(report))),

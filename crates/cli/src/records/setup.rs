@@ -264,7 +264,7 @@ fn stack(setup: &Setup) -> Finding {
         Err(error) => unreadable("stack", error),
         Ok(None) => Finding::bad(
             "stack",
-            format!("there is no stack \"{name}\""),
+            format!("the stack \"{name}\" doesn't exist"),
             "deploy it (README.md), or name another by --stack",
         ),
         Ok(Some(status)) if status.ends_with("_IN_PROGRESS") => Finding::warn(

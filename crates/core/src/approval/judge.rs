@@ -83,7 +83,7 @@ pub fn judge(
     Ok(verdict)
 }
 
-/// Refuses a first decision on the plan of an execution that runs no more: it would reach nobody. `status` is that of the
+/// Refuses a first decision on the plan of an execution that doesn't run any more: it would reach nobody. `status` is that of the
 /// execution, if Step Functions knows it.
 ///
 /// # Errors

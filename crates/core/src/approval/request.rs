@@ -12,7 +12,7 @@ use crate::module::commit_info::CommitInfo;
 use crate::policy::ApprovalRule;
 use crate::started_by::StartedBy;
 
-/// How many characters of a plan's hash people see: enough to tell plans apart.
+/// How many characters of a plan's hash people see: enough to distinguish plans.
 pub const SHOWN_HASH: usize = 12;
 
 /// The most reasons and approvers that are shown, and the longest of them.
@@ -83,7 +83,7 @@ impl ApprovalNeeded {
     }
 }
 
-/// So many as people read, and as fit into an event.
+/// As many as people read, and as fit into an event.
 fn some(texts: Vec<String>) -> Vec<String> {
     let more = texts.len().saturating_sub(MAX_SHOWN);
     let shown = texts.iter().take(MAX_SHOWN).map(|text| excerpt(text, MAX_LENGTH));

@@ -14,8 +14,9 @@ use super::remote_source::{RemoteSource, SourcePath};
 use super::repository_zip::{Directory, Repository};
 use crate::deployment::manifest::WithSources;
 use crate::error::{Error, ErrorName, Result, excerpt};
+use crate::formats::file_name::misspelt;
 use crate::module::bundle::archive::{Entry, Metered, broken, invalid};
-use crate::module::bundle::{Reading, check_link, digest, hash};
+use crate::module::bundle::{Reading, check_link, digest, hash, renamed};
 
 /// The maximum number of entries of all zips: their directories are in memory at the same time.
 const MAX_ENTRIES: usize = 300_000;
@@ -39,6 +40,8 @@ pub struct ModuleDigest {
     pub digest: String,
     /// The content of `deployspec.yaml`.
     pub deployspec: Vec<u8>,
+    /// The content of `modulestack.yaml`, if there is one.
+    pub module_stack: Option<Vec<u8>>,
 }
 
 /// A file of a module.
@@ -58,7 +61,8 @@ type BySource<'a, T> = BTreeMap<Option<&'a RemoteSource>, T>;
 #[derive(Default)]
 struct Wanted<'a> {
     entries: HashSet<usize>,
-    deployspecs: HashSet<&'a str>,
+    /// Those whose content planning needs.
+    kept: HashSet<&'a str>,
 }
 
 impl<R: Read + Seek> Archives<R> {
@@ -100,7 +104,7 @@ impl<R: Read + Seek> Archives<R> {
     /// Reads the files of modules, in the order of the modules.
     ///
     /// # Errors
-    /// `InvalidBundle` or `InvalidDeployspec` with the file.
+    /// `InvalidBundle`, `InvalidDeployspec` or `InvalidModuleStack` with the file.
     pub fn read(&mut self, modules: &[Content]) -> Result<Vec<ModuleDigest>> {
         let (zips, directories) = self.split();
         let modules: Vec<ModuleFiles<'_>> = modules
@@ -117,7 +121,7 @@ impl<R: Read + Seek> Archives<R> {
             let in_order: Vec<&Entry> = entries
                 .filter(|entry| wanted.entries.contains(&entry.index))
                 .collect();
-            let reading = hash(zip, &in_order, "", &|path| wanted.deployspecs.contains(path));
+            let reading = hash(zip, &in_order, "", &|path| wanted.kept.contains(path));
             readings.insert(source, reading.map_err(|e| of_source(source, e))?);
         }
         modules.iter().map(|files| module(files, &readings)).collect()
@@ -203,21 +207,25 @@ fn of_source(source: Option<&RemoteSource>, error: Error) -> Error {
     }
 }
 
+/// The files of a module whose content planning needs.
+const KEPT: [&str; 2] = ["deployspec.yaml", "modulestack.yaml"];
+
 fn wanted<'a>(modules: &[ModuleFiles<'a>]) -> BySource<'a, Wanted<'a>> {
     let mut wanted: BySource<'a, Wanted<'a>> = BTreeMap::new();
     for (path, file) in modules.iter().flatten() {
         let of_source = wanted.entry(file.source).or_default();
         of_source.entries.insert(file.entry.index);
-        if *path == "deployspec.yaml" {
-            of_source.deployspecs.insert(&file.entry.path);
+        if KEPT.contains(path) {
+            of_source.kept.insert(&file.entry.path);
         }
     }
     wanted
 }
 
 fn module(files: &ModuleFiles<'_>, readings: &BySource<'_, Reading>) -> Result<ModuleDigest> {
+    refuse_misspelt(files)?;
     let mut digests = Vec::new();
-    let mut deployspec = None;
+    let mut kept = KEPT.map(|_| None);
     for (place, File { source, entry }) in files {
         let Some(reading) = readings.get(source) else {
             continue;
@@ -225,15 +233,28 @@ fn module(files: &ModuleFiles<'_>, readings: &BySource<'_, Reading>) -> Result<M
         if let Some(target) = reading.links.get(&entry.path) {
             check_link(place, target)?;
         }
-        if *place == "deployspec.yaml" {
-            deployspec = reading.kept.get(&entry.path);
+        if let Some(i) = KEPT.iter().position(|name| name == place) {
+            kept[i] = reading.kept.get(&entry.path).cloned();
         }
         digests.extend(reading.digests.get(&entry.path).map(|digest| (*place, digest)));
     }
+    let [deployspec, module_stack] = kept;
     Ok(ModuleDigest {
         digest: digest(digests.into_iter()),
-        deployspec: deployspec.cloned().unwrap_or_default(),
+        deployspec: deployspec.unwrap_or_default(),
+        module_stack,
     })
+}
+
+/// Refuses a file that would have no effect because of its name, by its path in its source.
+fn refuse_misspelt(files: &ModuleFiles<'_>) -> Result<()> {
+    let Some(found) = misspelt("modulestack.yaml", files.keys().copied()) else {
+        return Ok(());
+    };
+    let file = files.get(found);
+    let path = file.map_or(found, |file| file.entry.path.as_str());
+    let renamed = renamed(ErrorName::InvalidModuleStack, "modulestack.yaml", path);
+    Err(of_source(file.and_then(|file| file.source), renamed))
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub struct Planned<'a> {
 }
 
 impl Planned<'_> {
-    /// The values that differ from those of a record, by name; at most so many as people read.
+    /// The values that differ from those of a record, by name; at most as many as people read.
     #[must_use]
     pub fn changed_since(&self, record: &DeployedModule) -> Vec<ChangedValue> {
         let modified = |name: &str| self.versions.get(name).copied().flatten()?.modified;

@@ -2,7 +2,7 @@
 //!
 //! A status is what its own last execution left. Something else may have happened since: a module that failed in a deployment
 //! was rolled back by an execution of its own, or a deployment has succeeded since a request for one module was refused.
-//! Nothing is written again for that. Who shows statuses asks here.
+//! Nothing is written again for that. Everything that shows statuses asks here.
 
 use jiff::Timestamp;
 

@@ -3,17 +3,16 @@
 //! The input has two forms, as for a module: the one that people and programs write, and the one that an upload to
 //! `sources/{project}/repository.zip` produces, which has only a source.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-use crate::ids::DeploymentId;
 
 use crate::deployment::manifest_options::ManifestOptions;
 use crate::deployment::rollback::{After, OnFailure, To};
 use crate::deployment::selection::{Forced, Selection, refuse_unknown, selectors};
-use crate::error::{Error, Result, excerpt};
+use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::formats::json_fields::JsonFields;
-use crate::ids::{ExecutionArn, ExecutionName, ModuleId, Name};
+use crate::ids::{DeploymentId, ExecutionArn, ExecutionName, ModuleId, Name};
 use crate::module::input::Limits;
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::source::Source;
@@ -73,6 +72,16 @@ pub enum Action {
     },
 }
 
+/// The module or deployment whose lock an execution holds or waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Locked {
+    /// A module.
+    Module(ModuleId),
+    /// A whole deployment.
+    Deployment(DeploymentId),
+}
+
 impl Locked {
     /// Its name in logs and metrics.
     #[must_use]
@@ -84,17 +93,28 @@ impl Locked {
     }
 }
 
-/// The module or deployment whose lock an execution holds or waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Locked {
-    /// A module.
-    Module(ModuleId),
-    /// A whole deployment.
-    Deployment(DeploymentId),
-}
-
 impl DeploymentInput {
+    /// The time by which the execution takes its place among those that wait, if it isn't that of its start: a rollback that
+    /// starts by itself.
+    #[must_use]
+    pub fn place(&self, now: Timestamp) -> Option<Timestamp> {
+        match &self.action {
+            Action::Rollback { after, .. } => after.as_ref().map(|after| after.place(now)),
+            Action::Deploy { .. } | Action::Destroy { .. } => None,
+        }
+    }
+
+    /// Whether an error of planning concerns the deployment, so that its status has it. Temporary errors do not, nor do errors
+    /// of an input that names a deployment: that may never have existed.
+    #[must_use]
+    pub fn is_decided_by(&self, error: &Error) -> bool {
+        match error.name {
+            ErrorName::Throttled | ErrorName::ServiceUnavailable => false,
+            ErrorName::InvalidInput => matches!(self.action, Action::Deploy { .. }),
+            _ => true,
+        }
+    }
+
     /// Parses an execution's input.
     ///
     /// # Errors

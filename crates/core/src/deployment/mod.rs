@@ -31,6 +31,7 @@ pub mod repository;
 pub mod repository_zip;
 pub mod rollback;
 pub mod selection;
+pub mod starting_module;
 pub mod state;
 pub mod status;
 pub mod targets;

@@ -278,7 +278,7 @@ mod tests {
             reasons: Vec::new(),
             changes: Vec::new(),
             definition: None,
-            unless: Vec::new(),
+            redeploy_if_changed: Vec::new(),
             execution: execution.map(str::to_owned),
         }
     }

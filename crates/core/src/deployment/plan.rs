@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::changed_values::ChangedValue;
 use super::module_part::ModulePart;
@@ -22,7 +22,7 @@ use crate::module::definition::Definition;
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::status;
 use crate::module::stored_input::StoredInput;
-use crate::policy::rego::Verdict;
+use crate::policy::rego::RuleResult;
 use crate::policy::{Change, Changes, Decision};
 use crate::started_by::StartedBy;
 
@@ -32,6 +32,8 @@ const MAX_TRAVELLING: usize = 150 * 1024;
 /// The maximum size of all inputs if only their keys travel. A payload ends at 256 KB (Step Functions Developer Guide,
 /// "Service quotas") and has more fields around them.
 const MAX_KEYS: usize = 250 * 1024;
+/// The longest list of modules in an answer. The rest of the payload is for everything else that it has.
+const MAX_LISTED: usize = 150 * 1024;
 /// The longest input that travels itself. An awaited execution returns its input with its output, and both have to fit
 /// into one payload.
 const MAX_INPUT: usize = 32 * 1024;
@@ -43,7 +45,7 @@ pub enum PlannedAction {
     /// Build it.
     Deploy,
     /// Do not build it, as far as is known now. The module gets an execution anyway if that may change
-    /// ([`PlannedModule::unless`]), or if its stored fingerprint has to name other upstream modules.
+    /// ([`PlannedModule::redeploy_if_changed`]), or if its stored fingerprint has to name other upstream modules.
     Unchanged,
     /// Destroy it.
     Destroy,
@@ -75,8 +77,8 @@ pub struct PlannedModule {
     pub definition: Option<Box<Definition>>,
     /// The modules, as `{group}/{module}`, whose values may change before this one's execution and make it one to
     /// deploy.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unless: Vec<String>,
+    #[serde(rename = "unless", default, skip_serializing_if = "Vec::is_empty")]
+    pub redeploy_if_changed: Vec<String>,
     /// The name of its execution; `None` if there is nothing to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<String>,
@@ -129,7 +131,7 @@ pub struct Plan {
     pub rules: Option<String>,
     /// What the deployment's rules in Rego say of the plan; `None` before they are evaluated, and without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rego: Option<Verdict>,
+    pub rego: Option<RuleResult>,
     /// The approval that the plan needs before it runs; `None` if it needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalNeeded>,
@@ -224,6 +226,30 @@ pub fn changes_of(modules: &[PlannedModule]) -> Changes {
 }
 
 impl Plan {
+    /// The names of the executions that it starts.
+    pub fn executions(&self) -> impl Iterator<Item = &str> {
+        self.modules
+            .iter()
+            .filter_map(|planned| planned.execution.as_deref())
+    }
+
+    /// The modules for an answer, and whether definitions and changed values are left out because the list is too long with
+    /// them. `None` if it is too long even then. The stored plan has everything.
+    #[must_use]
+    pub fn listed(&self) -> (Option<Value>, bool) {
+        let is_short = |modules: &Value| length(modules) < MAX_LISTED;
+        let whole = json!(self.modules);
+        if is_short(&whole) {
+            return (Some(whole), false);
+        }
+        let mut modules = self.modules.clone();
+        for module in &mut modules {
+            module.changes.clear();
+            module.definition = None;
+        }
+        (Some(json!(modules)).filter(is_short), true)
+    }
+
     /// What the plan is certain to start.
     #[must_use]
     pub fn changes(&self) -> Changes {
@@ -250,7 +276,7 @@ impl Plan {
         let refused = self
             .refuse_blocked()
             .and_then(|()| self.policy.as_ref().map_or(Ok(()), Decision::refuse))
-            .and_then(|()| self.rego.as_ref().map_or(Ok(()), Verdict::refuse));
+            .and_then(|()| self.rego.as_ref().map_or(Ok(()), RuleResult::refuse));
         let after = self
             .rollback
             .as_ref()
@@ -282,12 +308,12 @@ impl Plan {
     }
 
     /// Adds what the rules say: what they deny, and why they want an approval.
-    pub fn judge(&mut self, verdict: Verdict) {
+    pub fn judge(&mut self, result: RuleResult) {
         if let Some(asked) = &self.approval_for_rules {
             let needed = self.approval.take();
-            self.approval = asked.because(needed, verdict.approvals());
+            self.approval = asked.because(needed, result.approvals());
         }
-        self.rego = Some(verdict);
+        self.rego = Some(result);
     }
 
     /// The number of modules for each action.
@@ -310,8 +336,6 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use serde_json::json;
-
     use super::*;
 
     fn wave(items: usize, parameter: usize) -> Vec<Wave> {
@@ -347,6 +371,31 @@ mod tests {
         assert!(plan(policy(json!([]))).admits(&execution("run-m")));
         assert!(!plan(policy(json!([]))).admits(&execution("by-hand")));
         assert!(!plan(policy(json!(["freeze[0]: no"]))).admits(&execution("run-m")));
+    }
+
+    #[test]
+    fn a_long_list_of_modules_loses_its_changes_and_then_itself() {
+        let plan = |modules: usize, change: usize| -> Plan {
+            let module = |i: usize| {
+                json!({
+                    "group": "g", "module": format!("m{i}"), "action": "deploy", "reasons": ["r".repeat(100)],
+                    "changes": [{"what": "x".repeat(change), "new": "1"}],
+                })
+            };
+            let modules: Vec<Value> = (0..modules).map(module).collect();
+            serde_json::from_value(json!({
+                "project": "p", "deployment": "d", "groups": ["g"], "leaves_nothing": false, "modules": modules,
+            }))
+            .unwrap()
+        };
+        let (short, is_shortened) = plan(10, 10).listed();
+        assert_eq!(
+            (short.unwrap()[0]["changes"][0]["new"].as_str(), is_shortened),
+            (Some("1"), false)
+        );
+        let (long, is_shortened) = plan(10, 20_000).listed();
+        assert_eq!((long.unwrap()[0].get("changes"), is_shortened), (None, true));
+        assert_eq!(plan(2000, 0).listed(), (None, true));
     }
 
     #[test]

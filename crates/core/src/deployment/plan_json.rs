@@ -13,7 +13,7 @@ use crate::approval::ApprovalNeeded;
 use crate::ids::DeploymentId;
 use crate::module::commit_info::CommitInfo;
 use crate::policy::Decision;
-use crate::policy::rego::Verdict;
+use crate::policy::rego::RuleResult;
 
 /// What is planned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct PlanJson {
     pub policy: Option<Decision>,
     /// What the deployment's rules in Rego say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rego: Option<Verdict>,
+    pub rego: Option<RuleResult>,
     /// The approval that the plan needs before it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalNeeded>,

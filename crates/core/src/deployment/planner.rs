@@ -3,7 +3,7 @@
 //! The planner computes a module's fingerprint as the module workflow does, from the values that the upstream modules
 //! have published so far. If an upstream module is deployed in the same execution, its values may change before this
 //! module is deployed. An otherwise unchanged module then gets an execution anyway and decides by itself
-//! ([`PlannedModule::unless`], decision 26). So a plan contains only what is certain; the module workflow decides the rest
+//! ([`PlannedModule::redeploy_if_changed`], decision 26). So a plan contains only what is certain; the module workflow decides the rest
 //! with the current values.
 //!
 //! Waves run one after the other and end with the first failure. First come the groups in the order of the manifest,
@@ -32,7 +32,7 @@ use crate::module::deployed_record::DeployedModule;
 use crate::module::destroy;
 use crate::module::destroy::Place;
 use crate::module::fingerprint::{Fingerprint, Versions, VersionsByTarget};
-use crate::module::metadata_reference::ModuleRef;
+use crate::module::metadata_reference::{ModuleRef, UpstreamMetadata};
 use crate::module::status;
 use crate::target::Target;
 
@@ -193,10 +193,10 @@ pub fn add_changed_values(
         let planned = plan.modules.iter_mut().find(|planned| planned.module == of);
         let module = modules.iter().find(|module| module.id == record.module);
         if let (Some(planned), Some(module)) = (planned, module) {
-            let siblings = planning
+            let published = planning
                 .state
                 .upstreams(module.options.parameters.upstreams(), &module.id);
-            let resolved = module.options.clone().resolve(&module.id, &siblings);
+            let resolved = module.options.clone().resolve(&module.id, &published);
             let unknown = CommitInfo::default();
             let none = Versions::new();
             planned.changes = Planned {
@@ -239,6 +239,23 @@ pub fn destroying(planning: &Planning<'_>) -> (Plan, Vec<Wave>) {
         &groups,
     );
     run.finish(groups, CommitInfo::default())
+}
+
+/// Refuses a module that consumes values of one that neither is deployed nor is about to be.
+fn refuse_missing(
+    consumed: &[ModuleRef],
+    pending: &[&ModuleRef],
+    published: &UpstreamMetadata,
+) -> Result<()> {
+    let is_missing =
+        |upstream: &&ModuleRef| published.metadata(upstream).is_none() && !pending.contains(upstream);
+    match consumed.iter().find(is_missing) {
+        Some(missing) => Err(Error::new(
+            ErrorName::Blocked,
+            format!("it consumes {missing}, which isn't deployed and isn't part of this run"),
+        )),
+        None => Ok(()),
+    }
 }
 
 fn about_to_publish(modules: &str) -> String {
@@ -295,16 +312,17 @@ impl<'a> Planner<'a> {
         let consumed = module.options.parameters.upstreams();
         let pending: Vec<&ModuleRef> = consumed
             .iter()
-            .filter(|sibling| self.before.contains_key(sibling))
+            .filter(|upstream| self.before.contains_key(upstream))
             .collect();
         let decided = self
             .decide(module, force, &consumed, &pending)
             .unwrap_or_else(|blocked| Decided::of(PlannedAction::Blocked, vec![blocked.message]));
-        let unless: Vec<String> = match decided.action {
+        let redeploy_if_changed: Vec<String> = match decided.action {
             PlannedAction::Unchanged => pending.iter().map(ToString::to_string).collect(),
             _ => Vec::new(),
         };
-        let has_turn = decided.action == PlannedAction::Deploy || decided.renews || !unless.is_empty();
+        let has_turn =
+            decided.action == PlannedAction::Deploy || decided.renews || !redeploy_if_changed.is_empty();
         let status = self.planning.state.status_of(&module.id).ok().flatten();
         let moves = destroy::moves_from(status.as_ref(), module.options.target.as_ref()).is_some();
         PlannedModule {
@@ -317,7 +335,7 @@ impl<'a> Planner<'a> {
             reasons: decided.reasons,
             changes: Vec::new(),
             definition: None,
-            unless,
+            redeploy_if_changed,
             execution: has_turn.then(|| self.name(&module.id)),
         }
     }
@@ -335,21 +353,13 @@ impl<'a> Planner<'a> {
         }
         let renamed = self.renamed_from(module).map(|from| status::rename_reason(&from));
         let status = state.status_of(id)?;
-        let siblings = state.upstreams(consumed.iter().cloned(), id);
-        if let Some(missing) = consumed
-            .iter()
-            .find(|sibling| siblings.metadata(sibling).is_none() && !pending.contains(sibling))
-        {
-            return Err(Error::new(
-                ErrorName::Blocked,
-                format!("it consumes {missing}, which isn't deployed and isn't part of this run"),
-            ));
-        }
+        let published = state.upstreams(consumed.iter().cloned(), id);
+        refuse_missing(consumed, pending, &published)?;
         module
             .options
             .parameters
             .without(pending)
-            .resolve(id, &siblings)?;
+            .resolve(id, &published)?;
         let moved = |reasons: Vec<String>| {
             let target = module.options.target.as_ref();
             let from = destroy::moves_from(status.as_ref(), target);
@@ -357,20 +367,14 @@ impl<'a> Planner<'a> {
                 from.map(|from| format!("moves from {from} to {}; destroyed there first", Place(target)));
             renamed.clone().into_iter().chain(move_).chain(reasons).collect()
         };
-        let options = match module.options.clone().resolve(id, &siblings) {
+        let options = match module.options.clone().resolve(id, &published) {
             Ok(options) => options,
             // Values that are missing now may be published before this module's execution, if their modules are
             // executed first.
             Err(_) => {
-                let waits = pending
-                    .iter()
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                return Ok(Decided::of(
-                    PlannedAction::Deploy,
-                    moved(vec![about_to_publish(&waits)]),
-                ));
+                let waits: Vec<String> = pending.iter().map(ToString::to_string).collect();
+                let reasons = moved(vec![about_to_publish(&waits.join(", "))]);
+                return Ok(Decided::of(PlannedAction::Deploy, reasons));
             }
         };
         let of_target = self.planning.versions.get(&options.target);
@@ -389,13 +393,10 @@ impl<'a> Planner<'a> {
         if renamed.is_some() {
             return Ok(Decided::of(PlannedAction::Deploy, moved(Vec::new())));
         }
-        let redeployed: Vec<String> = pending
-            .iter()
-            .filter(|sibling| {
-                options.redeploy_with_dependencies && self.before[**sibling] == PlannedAction::Deploy
-            })
-            .map(|sibling| format!("deployment of {sibling}"))
-            .collect();
+        let redeployed = match options.redeploy_with_dependencies {
+            true => self.deployed_before(pending),
+            false => Vec::new(),
+        };
         Ok(if redeployed.is_empty() {
             Decided {
                 renews: decision.renews,
@@ -404,6 +405,16 @@ impl<'a> Planner<'a> {
         } else {
             Decided::of(PlannedAction::Deploy, redeployed)
         })
+    }
+
+    /// The deployments of upstream modules in the same plan, as reasons.
+    fn deployed_before(&self, pending: &[&ModuleRef]) -> Vec<String> {
+        let deployed = pending
+            .iter()
+            .filter(|upstream| self.before[**upstream] == PlannedAction::Deploy);
+        deployed
+            .map(|upstream| format!("deployment of {upstream}"))
+            .collect()
     }
 
     /// The reasons without the values that upstream modules have published and are about to replace. Such a value may be the
@@ -449,7 +460,7 @@ impl<'a> Planner<'a> {
             self.renewed.insert(of.clone());
             self.parts.insert(of.clone(), self.part(module));
         }
-        if planned.action == PlannedAction::Deploy || !planned.unless.is_empty() {
+        if planned.action == PlannedAction::Deploy || !planned.redeploy_if_changed.is_empty() {
             self.before.insert(of, planned.action);
         }
         self.modules.push(planned);

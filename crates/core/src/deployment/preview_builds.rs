@@ -1,6 +1,6 @@
 //! The builds of previews, a step at a time: what is stored beside the plan between two steps.
 //!
-//! A step starts builds until so many run at once, looks at those that run, and keeps what ended. A step that runs again finds
+//! A step starts builds up to a maximum that runs at once, looks at those that run, and keeps what ended. A step that runs again finds
 //! the stored state as it was, and a build that was started and not noted is found by its idempotency token. What goes wrong
 //! with one module is that module's result. All of it is bounded in time, and a build that nobody waits for ends by itself.
 

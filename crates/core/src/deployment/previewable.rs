@@ -126,11 +126,11 @@ fn module_plan(
 ) -> Result<plan::Plan, String> {
     let state = planning.state;
     let upstreams = module.options.parameters.upstreams();
-    let siblings = state.upstreams(upstreams, &module.id);
+    let published = state.upstreams(upstreams, &module.id);
     let options = module
         .options
         .clone()
-        .resolve(&module.id, &siblings)
+        .resolve(&module.id, &published)
         // The planner says which modules publish the missing values before this one is deployed.
         .map_err(|_| planned.reasons.join("; "))?;
     let none = Versions::new();

@@ -116,7 +116,7 @@ pub fn shown(previews: &[Preview]) -> Vec<Shown<'_>> {
     shown
 }
 
-/// The previews with outputs that have at most so many bytes together. Each has the same share.
+/// The previews with outputs that have at most this many bytes together. Each has the same share.
 #[must_use]
 pub fn shortened(previews: Vec<Preview>, most: usize) -> Vec<Preview> {
     let printed = previews.iter().filter(|preview| !preview.output.is_empty());
@@ -128,7 +128,7 @@ pub fn shortened(previews: Vec<Preview>, most: usize) -> Vec<Preview> {
     previews.collect()
 }
 
-/// The last lines of a text, at most so many bytes of it, with a first line that says what was left out.
+/// The last lines of a text, at most this many bytes of it, with a first line that says what was left out.
 #[must_use]
 pub fn end_of(text: &str, most: usize) -> String {
     if text.len() <= most {

@@ -49,7 +49,7 @@ pub struct DeploymentRecord {
 }
 
 impl DeploymentRecord {
-    /// The record of an execution that has ended; `None` if it is none to go back to. It covered everything and all
+    /// The record of an execution that has ended; `None` if a rollback can't go back to it. It covered everything and all
     /// modules succeeded. One that changed nothing is what was recorded before, unless the state before was bad.
     #[must_use]
     pub fn of(

@@ -2,12 +2,13 @@
 //!
 //! A path in the manifest becomes a [`RemoteSource`] and a path within it. The planner lists the sources of a manifest. The
 //! function `fetch-sources` resolves each once per deployment, to a commit or the digest of an archive, and stores its files
-//! as a zip in the work bucket ([`FetchedSource`]). From there a source is read like the repository itself.
+//! as a zip in the work bucket ([`FetchedSource`], decision 44). From there a source is read like the repository itself.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, ErrorName, excerpt};
 use crate::module::commit_info::CommitInfo;
 use crate::module::definition::DefinedSource;
 
@@ -28,6 +29,42 @@ pub enum RemoteSource {
         /// The archive's address with its query but for `module`.
         url: String,
     },
+}
+
+impl RemoteSource {
+    /// The error of a source that was not fetched in time.
+    #[must_use]
+    pub fn late(&self, minutes: u64) -> Error {
+        let (Self::Git { url, .. } | Self::Archive { url }) = self;
+        Error::new(
+            ErrorName::SourceUnavailable,
+            format!("{}: not fetched within {minutes} minutes", without_query(url)),
+        )
+    }
+}
+
+/// All failures of a deployment's sources as one error, so that a person can correct them at once. What passes by itself
+/// comes first: the state machine then tries again.
+#[must_use]
+pub fn all_failures(mut failed: Vec<Error>) -> Option<Error> {
+    failed.sort_by_key(|error| (!error.name.passes(), error.message.clone()));
+    let name = failed.first()?.name;
+    let messages: Vec<String> = failed.into_iter().map(|error| error.message).collect();
+    Some(Error::new(name, messages.join("\n")))
+}
+
+/// The error of a manifest that names other sources than it did before they were fetched. To fetch again could go on for
+/// ever.
+#[must_use]
+pub fn replaced(sources: &[RemoteSource]) -> Error {
+    let named: Vec<String> = sources.iter().map(ToString::to_string).collect();
+    Error::new(
+        ErrorName::InvalidManifest,
+        format!(
+            "the manifest names {}, and named other sources when this execution began; the repository was replaced meanwhile, so start a new execution",
+            excerpt(&named.join(", "), 1000)
+        ),
+    )
 }
 
 impl fmt::Display for RemoteSource {
@@ -192,6 +229,27 @@ mod tests {
             RemoteSource::Archive {
                 url: "https://b.s3.amazonaws.com/a.zip".to_owned()
             }
+        );
+    }
+
+    #[test]
+    fn failures_are_one_error_and_what_passes_by_itself_decides_its_name() {
+        let archive = |url: &str| RemoteSource::Archive { url: url.to_owned() };
+        let late = archive("https://b/slow.zip?X-Amz-Signature=s3cret").late(14);
+        assert_eq!(late.message, "https://b/slow.zip: not fetched within 14 minutes");
+        let busy = Error::new(ErrorName::ServiceUnavailable, "the work bucket: 503");
+        assert_eq!(
+            all_failures(vec![late.clone(), busy.clone()]),
+            Some(Error::new(
+                busy.name,
+                format!("{}\n{}", busy.message, late.message)
+            ))
+        );
+        assert_eq!(all_failures(Vec::new()), None);
+        let message = replaced(&[archive("https://b/a.zip?X-Amz-Signature=s3cret")]).message;
+        assert!(
+            message.starts_with("the manifest names https://b/a.zip, "),
+            "{message}"
         );
     }
 

@@ -22,6 +22,7 @@ use crate::module::deployspec::{Deployspec, MAX_SHOWN};
 use crate::module::fingerprint::deployspec_digest;
 use crate::module::input::Options;
 use crate::module::maximum::Maxima;
+use crate::module::role;
 use crate::target::Target;
 
 /// The longest list of diagnostics: a message travels through the states and into the status.
@@ -195,33 +196,48 @@ fn read_files<R: ReadBytes + Seek>(
         })
         .collect();
     let files = archives.read(&contents)?;
-    refuse_deployspecs(&contents, &files, maxima)?;
+    refuse_invalid(&modules, &files, maxima)?;
     Ok(contents.into_iter().zip(files).collect())
 }
 
-/// Refuses invalid deployspecs with the errors of all modules; a folder of several modules counts once.
-fn refuse_deployspecs(contents: &[Content], files: &[Files], maxima: &Maxima) -> Result<()> {
+/// Refuses invalid deployspecs, and templates of modules' roles, with the errors of all modules; what several modules share
+/// counts once.
+fn refuse_invalid(modules: &[&manifest::Module], files: &[Files], maxima: &Maxima) -> Result<()> {
     let mut seen = BTreeSet::new();
-    let mut problems = Vec::new();
-    for (content, files) in contents.iter().zip(files) {
-        if seen.insert(&content.folder) {
+    let (mut deployspecs, mut stacks) = (Vec::new(), Vec::new());
+    for (module, files) in modules.iter().zip(files) {
+        let of_module = |problem: String| format!("{}/{problem}", module.folder);
+        if seen.insert(&module.folder) {
             let found = Deployspec::check(&files.deployspec, maxima);
             let found = found.err().unwrap_or_default().into_iter();
-            problems.extend(found.map(|problem| format!("{}/{problem}", content.folder)));
+            deployspecs.extend(found.map(|problem| of_module(problem.to_string())));
+        }
+        // Whether a parameter has a value depends on the module.
+        let names = module.parameters.keys().map(String::as_str);
+        let stack = files.module_stack.as_deref();
+        for problem in stack
+            .map(|stack| role::check(stack, Some(names)))
+            .unwrap_or_default()
+        {
+            let problem = of_module(problem.to_string());
+            if !stacks.contains(&problem) {
+                stacks.push(problem);
+            }
         }
     }
-    if problems.is_empty() {
-        return Ok(());
-    }
+    let name = match (deployspecs.is_empty(), stacks.is_empty()) {
+        (true, true) => return Ok(()),
+        (false, _) => ErrorName::InvalidDeployspec,
+        (true, false) => ErrorName::InvalidModuleStack,
+    };
+    let mut problems = deployspecs;
+    problems.append(&mut stacks);
     let more = match problems.len().saturating_sub(MAX_SHOWN) {
         0 => String::new(),
         more => format!("; and {more} more problems"),
     };
     problems.truncate(MAX_SHOWN);
-    Err(Error::new(
-        ErrorName::InvalidDeployspec,
-        format!("{}{more}", problems.join("; ")),
-    ))
+    Err(Error::new(name, format!("{}{more}", problems.join("; "))))
 }
 
 /// The fields of the modules' deployspecs that have no effect; a folder of several modules counts once.
@@ -508,6 +524,52 @@ mod tests {
                 "m/deployspec.yaml line 2",
                 "n/deployspec.yaml line 1"
             ],
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_push_is_refused_with_the_errors_of_all_templates_of_roles() {
+        let manifest = "name: d\ngroups: [{name: g, modules: [{name: m, path: m}, {name: n, path: m}, {name: o, path: m, parameters: [{name: dagPath, value: x}]}]}, {name: h, modules: [{name: p, path: n}]}]\n";
+        let template = "Parameters:\n  DagPath: {Type: String}\n  ModuleName: {Type: String}\n";
+        let read = |n: (&str, &str)| {
+            let files = [
+                ("seedfarmer.yaml", "project: p\n"),
+                ("deployment.yaml", manifest),
+                ("m/deployspec.yaml", SPEC),
+                ("m/modulestack.yaml", template),
+                ("n/deployspec.yaml", SPEC),
+                n,
+            ];
+            let opened = Opened {
+                archives: Archives::new(zip(&files)),
+                commit_info: CommitInfo::default(),
+                fetched: Vec::new(),
+            };
+            let options = ManifestOptions::default();
+            let result = read(opened, &LoadContext::offline(&options)).unwrap().result;
+            result.err().unwrap()
+        };
+        let error = read(("n/modulestack.yaml", "- a\n"));
+        assert_eq!(error.name, ErrorName::InvalidModuleStack);
+        let problems: Vec<&str> = error.message.split("; n/").collect();
+        let [of_m, of_n] = problems.as_slice() else {
+            panic!("{error}")
+        };
+        assert!(
+            of_m.starts_with("m/modulestack.yaml line 2: Parameters.DagPath: found no value"),
+            "{error}"
+        );
+        assert_eq!(
+            *of_n,
+            "modulestack.yaml line 1: expected a CloudFormation template, found a list"
+        );
+        let error = read(("n/modulestack.yml", "Resources: {}\n"));
+        assert_eq!(error.name, ErrorName::InvalidModuleStack);
+        assert!(
+            error
+                .message
+                .ends_with("but n/modulestack.yml, which has no effect; rename it to modulestack.yaml"),
             "{error}"
         );
     }

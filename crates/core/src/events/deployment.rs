@@ -34,7 +34,7 @@ pub struct DeploymentStateChange {
     pub state: State,
     /// Final state of the previous execution.
     pub previous_state: Option<State>,
-    /// Whether the deployment has recovered: the previous state was a failure or an abort.
+    /// Whether the deployment has recovered: the previous state was a failure or a stop.
     pub recovered: bool,
     /// The execution that wrote the state.
     pub execution: ExecutionArn,
@@ -170,7 +170,7 @@ fn message(
         State::Unchanged => format!("is unchanged{counts}"),
         State::Destroyed => format!("was destroyed{took}{counts}"),
         State::Failed => format!("failed{took}{counts}: {}", trouble(status)),
-        State::Aborted => format!("was aborted{took}: {}", trouble(status)),
+        State::Aborted => format!("was stopped{took}: {}", trouble(status)),
         State::Refused => format!("was refused before anything ran: {}", trouble(status)),
         State::WaitingForApproval => waiting(status, page),
         State::Unknown => "is in a state that this version doesn't know".to_owned(),
@@ -199,7 +199,7 @@ fn happened<'a>(deployment: &DeploymentId, status: &'a Status, page: Option<&str
     let report = format!("seedflow report {deployment} --project {project} --execution {execution}");
     let (what, commands) = match status.state {
         State::Failed => ("failed", vec![report, format!("seedflow retry {execution}")]),
-        State::Aborted => ("was aborted", vec![report, format!("seedflow retry {execution}")]),
+        State::Aborted => ("was stopped", vec![report, format!("seedflow retry {execution}")]),
         State::Refused => (
             "was refused before anything ran",
             vec![after_refusal(status.why.error.as_deref(), report)],

@@ -35,7 +35,7 @@ pub struct ModuleStateChange {
     pub state: State,
     /// Final state of the previous execution.
     pub previous_state: Option<State>,
-    /// Whether the module has recovered: the previous state was a failure or an abort.
+    /// Whether the module has recovered: the previous state was a failure or a stop.
     pub recovered: bool,
     /// The execution that wrote the state.
     pub execution: ExecutionArn,
@@ -193,7 +193,7 @@ fn message(module: &ModuleId, status: &Status, took: Option<SignedDuration>) -> 
         State::Unchanged => "is unchanged".to_owned(),
         State::Destroyed => format!("was destroyed{took}"),
         State::Failed => format!("failed{took}: {}", trouble(status)),
-        State::Aborted => format!("was aborted{took}: {}", trouble(status)),
+        State::Aborted => format!("was stopped{took}: {}", trouble(status)),
         State::Refused => format!("was refused before anything ran: {}", trouble(status)),
         State::WaitingForApproval => "waits for an approval".to_owned(),
         State::Unknown => "is in a state that this version doesn't know".to_owned(),
@@ -227,7 +227,7 @@ fn happened<'a>(module: &ModuleId, status: &'a Status) -> Happened<'a> {
     let (what, commands) = match status.state {
         State::Failed => ("failed", vec![of("logs"), format!("seedflow retry {execution}")]),
         State::Aborted => (
-            "was aborted",
+            "was stopped",
             vec![of("report"), format!("seedflow retry {execution}")],
         ),
         State::Refused => (

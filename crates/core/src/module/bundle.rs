@@ -106,7 +106,7 @@ pub fn read<R: Read + Seek>(source: R, root: &str, archive_size: u64) -> Result<
 }
 
 /// Refuses a file that would have no effect because of its name.
-fn renamed(error: ErrorName, expected: &str, found: &str) -> Error {
+pub(crate) fn renamed(error: ErrorName, expected: &str, found: &str) -> Error {
     let found = excerpt(found, 120);
     Error::new(
         error,

@@ -9,7 +9,7 @@ use crate::module::status::{State, Status};
 
 /// The decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
+pub struct ChangeDecision {
     /// Whether the module has to be deployed.
     pub changed: bool,
     /// The reasons, for people; for an unchanged module, the time of its last success.
@@ -21,7 +21,7 @@ pub struct Decision {
     pub renews: bool,
 }
 
-impl Decision {
+impl ChangeDecision {
     /// The decision for a module that is deployed for a request's reason.
     #[must_use]
     pub fn because(self, cause: RequestReason) -> Self {
@@ -53,7 +53,7 @@ pub fn decide(
     stored: Option<&Fingerprint>,
     status: Option<&Status>,
     force: bool,
-) -> Decision {
+) -> ChangeDecision {
     let mut reasons = Vec::new();
     if force {
         reasons.push("forced".to_owned());
@@ -74,7 +74,7 @@ pub fn decide(
     }
     match (reasons.is_empty(), status) {
         (true, Some(status)) => unchanged(now, stored, status),
-        _ => Decision {
+        _ => ChangeDecision {
             changed: true,
             reasons: short(&reasons),
             renews: false,
@@ -82,7 +82,7 @@ pub fn decide(
     }
 }
 
-fn unchanged(now: &Fingerprint, stored: Option<&Fingerprint>, status: &Status) -> Decision {
+fn unchanged(now: &Fingerprint, stored: Option<&Fingerprint>, status: &Status) -> ChangeDecision {
     let before = stored
         .map(|stored| stored.consumes.as_slice())
         .unwrap_or_default();
@@ -94,7 +94,7 @@ fn unchanged(now: &Fingerprint, stored: Option<&Fingerprint>, status: &Status) -
     if stored.is_some_and(|stored| stored.modified != now.modified) {
         reasons.push("the times of its parameters are stored".to_owned());
     }
-    Decision {
+    ChangeDecision {
         changed: false,
         renews: reasons.len() > 1,
         reasons: short(&reasons),
@@ -222,7 +222,7 @@ mod tests {
         let unchanged = decide(&print("1"), Some(&print("1")), Some(&good), false);
         assert_eq!(
             unchanged,
-            Decision {
+            ChangeDecision {
                 changed: false,
                 reasons: vec!["unchanged since the deployment of 2023-11-14T22:13:20Z".into()],
                 renews: false,
@@ -237,8 +237,8 @@ mod tests {
             modified: [("parameter".to_owned(), Timestamp::UNIX_EPOCH)].into(),
             ..print("1")
         };
-        let learned = decide(&now, Some(&print("1")), Some(&good), false);
-        assert!(!learned.changed && learned.renews, "{learned:?}");
+        let renewed = decide(&now, Some(&print("1")), Some(&good), false);
+        assert!(!renewed.changed && renewed.renews, "{renewed:?}");
         assert!(!decide(&now, Some(&now), Some(&good), false).renews);
     }
 

@@ -67,7 +67,7 @@ pub enum Destruction {
     /// Run the destroy phases.
     Build(Box<Plan>),
     /// Remove the stored state, if any.
-    Forget,
+    Purge,
 }
 
 /// Decides from a module's stored state.
@@ -82,12 +82,12 @@ pub fn decide(
     let status = stored.status_of(module)?;
     let status = status.as_ref();
     match record {
-        Some(record) if record.attempt && !may_have_left(status) => Ok(Destruction::Forget),
+        Some(record) if record.attempt && !may_have_left(status) => Ok(Destruction::Purge),
         Some(record) => record
             .into_destruction(stored)
             .map(|plan| Destruction::Build(Box::new(plan))),
-        None if is_removing(status) => Ok(Destruction::Forget),
-        None if is_never_deployed(stored, status) => forget_attempt(module, status),
+        None if is_removing(status) => Ok(Destruction::Purge),
+        None if is_never_deployed(stored, status) => purge_attempt(module, status),
         None => Err(Error::new(
             ErrorName::SourceNotFound,
             format!(
@@ -105,7 +105,8 @@ pub fn is_never_deployed(stored: &ModuleParameters, status: Option<&Status>) -> 
         && status.is_none_or(|status| status.deployed_at.is_none())
 }
 
-/// Where a module is that is to be deployed in `target`, if that is elsewhere. It is destroyed there first.
+/// Where a module is that is to be deployed in `target`, if that is elsewhere. It is destroyed there first
+/// (decision 56).
 #[must_use]
 pub fn moves_from<'a>(status: Option<&'a Status>, target: Option<&Target>) -> Option<Place<'a>> {
     let status = status.filter(|status| is_or_may_be_there(status))?;
@@ -143,9 +144,9 @@ pub(crate) fn may_have_left(status: Option<&Status>) -> bool {
 }
 
 /// Decides on a module that was never deployed and has no record of an attempt.
-fn forget_attempt(module: &ModuleId, status: Option<&Status>) -> Result<Destruction> {
+fn purge_attempt(module: &ModuleId, status: Option<&Status>) -> Result<Destruction> {
     if !may_have_left(status) {
-        return Ok(Destruction::Forget);
+        return Ok(Destruction::Purge);
     }
     Err(Error::new(
         ErrorName::SourceNotFound,
@@ -270,10 +271,10 @@ mod tests {
     #[test]
     fn a_module_that_is_not_deployed_is_purged_without_a_build() {
         let nothing = ModuleParameters::default();
-        assert_eq!(decided(None, &nothing), Ok(Destruction::Forget));
+        assert_eq!(decided(None, &nothing), Ok(Destruction::Purge));
         // No deployment has succeeded.
         let never = stored(&failed(None), false);
-        assert_eq!(decided(None, &never), Ok(Destruction::Forget));
+        assert_eq!(decided(None, &never), Ok(Destruction::Purge));
         // No build has run: the role could not be created.
         let before_the_build = Failure {
             error: "ModuleStackFailed".into(),
@@ -288,13 +289,13 @@ mod tests {
             NOW,
         );
         for record in [None, Some(attempt())] {
-            assert_eq!(decided(record, &stored(&status, false)), Ok(Destruction::Forget));
+            assert_eq!(decided(record, &stored(&status, false)), Ok(Destruction::Purge));
         }
         // The record was removed, and then a step failed.
         for status in [destroying(), failed(Some(&destroying()))] {
             for md5 in [true, false] {
                 let broken_off = stored(&status, md5);
-                assert_eq!(decided(None, &broken_off), Ok(Destruction::Forget));
+                assert_eq!(decided(None, &broken_off), Ok(Destruction::Purge));
             }
         }
     }

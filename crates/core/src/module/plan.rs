@@ -154,7 +154,8 @@ pub struct CheckResult {
     /// Whether a build is needed.
     pub changed: bool,
     /// Whether to remove the stored state without a build: the module is to be destroyed and is not deployed.
-    pub forget: bool,
+    #[serde(rename = "forget")]
+    pub purge: bool,
     /// The reasons.
     pub reasons: Vec<String>,
     /// The CodeBuild project of the build, with its target: `end-execution` searches it for a build that no execution waits
@@ -255,7 +256,7 @@ impl CheckResult {
     #[must_use]
     pub fn nothing_deployed(default_project: &str) -> Self {
         Self {
-            forget: true,
+            purge: true,
             reasons: vec!["nothing is deployed".to_owned()],
             build_project: default_project.to_owned(),
             // A deployment that never succeeded may have created it.
@@ -334,7 +335,7 @@ mod tests {
                 "seedflow",
                 "seedflow-module-",
             );
-            assert!(!result.forget && !result.module_stack && !result.remove_role);
+            assert!(!result.purge && !result.module_stack && !result.remove_role);
             result.build_project
         };
         assert_eq!(project(json!({})), "seedflow");
@@ -343,7 +344,7 @@ mod tests {
             "seedflow-arm"
         );
         let nothing = CheckResult::nothing_deployed("seedflow");
-        assert!(nothing.forget && nothing.remove_role && !nothing.changed && nothing.plan.is_none());
+        assert!(nothing.purge && nothing.remove_role && !nothing.changed && nothing.plan.is_none());
     }
 
     fn plan_of(length: usize) -> Plan {

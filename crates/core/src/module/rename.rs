@@ -121,7 +121,7 @@ pub fn names_to_keep(status: Option<&Status>, target: Option<&Target>) -> Former
     }
 }
 
-/// What an execution found that began by a rename, and the reason for which it deploys the module; `None` if it did not, or
+/// What an execution found that began with a rename, and why it deploys the module; `None` if it did not begin so, or
 /// has begun to deploy since.
 #[must_use]
 pub fn before(

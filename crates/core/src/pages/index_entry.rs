@@ -115,7 +115,7 @@ impl IndexedExecution {
         self.state == RUNNING || self.state == WAITING
     }
 
-    /// What decides whether this execution of a deployment, and refusals of its modules, are still current.
+    /// The facts that decide whether this execution of a deployment, and refusals of its modules, are still current.
     pub(super) fn whole(&self) -> Whole<'_> {
         let began = SignedDuration::from_millis(self.milliseconds.unwrap_or_default());
         Whole {

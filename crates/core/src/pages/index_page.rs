@@ -21,7 +21,7 @@ const HEIGHT: usize = 20;
 /// The filters: the id of each, which style.css knows, its text, and the classes of the states that it shows.
 const FILTERS: [(&str, &str, &[&str]); 6] = [
     ("all", "All", &["bad", "warn", "refused", "busy", "good", "calm"]),
-    ("trouble", "Failed, aborted or drifted", &["bad", "warn"]),
+    ("trouble", "Failed, stopped or drifted", &["bad", "warn"]),
     ("refused", "Refused", &["refused"]),
     ("busy", "In progress", &["busy"]),
     ("good", "Succeeded", &["good"]),

@@ -140,7 +140,7 @@ fn an_end_counts_whenever_the_start_arrives() {
     let index = all([&good, &begun(&ended(0, 20, "FAILED"))]);
     assert_eq!(state_of(&index), RUNNING);
     assert!(index.is_live());
-    // What follows shows that it has ended, though nothing was heard of its end.
+    // What follows shows that it has ended, though no event of its end came.
     let index = all([&start, &ended(0, 30, "UNCHANGED")]);
     assert_eq!(
         (state_of(&index), index.modules["d/g/m0"].runs.len()),

@@ -17,8 +17,7 @@ fn look(state: &str) -> Look {
         "FAILED" => ("bad", "✕", "Failed"),
         "FAULT" => ("bad", "✕", "Fault"),
         "TIMED_OUT" => ("bad", "✕", "Timed out"),
-        "ABORTED" => ("warn", "■", "Aborted"),
-        "STOPPED" => ("warn", "■", "Stopped"),
+        "ABORTED" | "STOPPED" => ("warn", "■", "Stopped"),
         "SUPERSEDED" => ("calm", "»", "Superseded"),
         "DESTROYED" => ("calm", "−", "Destroyed"),
         "NOT_STARTED" => ("calm", "○", "Not started"),
@@ -75,7 +74,7 @@ pub(super) fn rank(state: &str) -> u8 {
     }
 }
 
-/// Whether the state is a failure or an abort.
+/// Whether the state is a failure or a stop.
 pub(super) fn is_trouble(state: &str) -> bool {
     matches!(class(state), "bad" | "warn")
 }

@@ -1,7 +1,7 @@
 //! The principals of IAM that start and approve deployments, and patterns of them.
 //!
 //! A principal is the ARN with which AWS names the caller of a request (`GetCallerIdentity`). That of a role is a session,
-//! `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`: the role is proven. Who assumes the role chooses the name of
+//! `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`: the role is proven. The caller that assumes the role chooses the name of
 //! the session; only IAM Identity Center, whose roles begin with `AWSReservedSSO_`, makes it the name of a person.
 
 use std::fmt;

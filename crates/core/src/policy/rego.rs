@@ -2,7 +2,7 @@
 //!
 //! The rules are one Rego module, `policies/{project}/{deployment}.rego` in the work bucket, beside the document. Only the
 //! function `evaluate-policy` and the command line have the engine (`crates/rego`). Here is what everybody else reads: the
-//! [`Verdict`], and the clock that the rules get. Rules that can't be evaluated allow nothing.
+//! [`RuleResult`], and the clock that the rules get. Rules that can't be evaluated allow nothing.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -57,7 +57,7 @@ impl Findings {
 
 /// What the rules of a deployment say of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct RuleResult {
     /// The key of the rules in the work bucket.
     pub document: String,
     /// The SHA-256 of the rules.
@@ -67,8 +67,8 @@ pub struct Verdict {
     pub findings: Findings,
 }
 
-impl Verdict {
-    /// The verdict of a deployment's rules with this text.
+impl RuleResult {
+    /// The result of a deployment's rules with this text.
     #[must_use]
     pub fn of(deployment: &DeploymentId, rules: &[u8], findings: Findings) -> Self {
         Self {
@@ -147,26 +147,26 @@ mod tests {
     use super::*;
     use crate::ids::Name;
 
-    fn verdict(findings: Findings) -> Verdict {
+    fn result(findings: Findings) -> RuleResult {
         let name = |text: &str| Name::parse("name", text).unwrap();
         let deployment = DeploymentId {
             project: name("p"),
             deployment: name("prod"),
         };
-        Verdict::of(&deployment, b"package seedflow", findings)
+        RuleResult::of(&deployment, b"package seedflow", findings)
     }
 
     #[test]
     fn only_what_is_denied_is_refused() {
         let one = |text: &str| vec![text.to_owned()];
-        let warned = verdict(Findings {
+        let warned = result(Findings {
             warn: one("w"),
             require_approval: one("it destroys"),
             ..Findings::default()
         });
         assert!(warned.refuse().is_ok());
         assert_eq!(warned.approvals(), ["it destroys"]);
-        let refused = verdict(Findings {
+        let refused = result(Findings {
             deny: one("no Fridays"),
             ..Findings::default()
         });
@@ -187,7 +187,7 @@ mod tests {
             deny: (0..60).map(|i| format!("{i}{}", "x".repeat(600))).collect(),
             ..Findings::default()
         };
-        let shown = verdict(many).findings.deny;
+        let shown = result(many).findings.deny;
         assert_eq!(shown.len(), 51);
         assert_eq!(shown[50], "and 10 more");
         assert_eq!(shown[0].chars().count(), 501);

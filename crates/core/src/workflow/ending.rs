@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::ids::{BuildId, ExecutionArn};
-use crate::workflow::lock::{Lock, Seen, VISIBLE_AFTER};
+use crate::workflow::lock::{Lock, LockOutcome, Seen, VISIBLE_AFTER};
 
 /// The longest time until an end is visible.
 pub const CONFIRM_WITHIN: SignedDuration = SignedDuration::from_mins(5);
@@ -106,6 +106,38 @@ impl Described {
         let since = stopped_at.map_or(SignedDuration::ZERO, |stopped| now.duration_since(stopped));
         let function = (working && since < longest_write).then(|| longest_write - since);
         stopping.max(function)
+    }
+}
+
+/// Whether an ended execution holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holds {
+    /// The execution holds it.
+    It(Box<Lock>),
+    /// Another execution holds it, or none.
+    Not,
+    /// The lock can't be read.
+    Unknown,
+}
+
+impl Holds {
+    /// By the outcome of the request to stop the execution's writes.
+    #[must_use]
+    pub fn after_stop(outcome: Option<LockOutcome>) -> Self {
+        match outcome {
+            Some(LockOutcome::Acquired(lock)) => Self::It(Box::new(lock)),
+            _ => Self::Not,
+        }
+    }
+
+    /// By the lock as it was read; `None` if it can't be read.
+    #[must_use]
+    pub fn read(lock: Option<Option<Lock>>, execution: &ExecutionArn) -> Self {
+        match lock {
+            Some(Some(lock)) if lock.holder.execution == *execution => Self::It(Box::new(lock)),
+            Some(_) => Self::Not,
+            None => Self::Unknown,
+        }
     }
 }
 
@@ -230,6 +262,30 @@ mod tests {
             ),
             Known::Ended
         );
+    }
+
+    #[test]
+    fn an_execution_holds_only_a_lock_that_names_it() {
+        let lock: Lock = serde_json::from_value(json!({
+            "holder": {"execution": "me", "started_at": "1970-01-01T00:00:00Z"},
+            "acquired_at": "1970-01-01T01:00:00Z", "fence": 1, "run": "0123456789abcdef0123456789abcdef",
+        }))
+        .unwrap();
+        let me = ExecutionArn::new("me");
+        let mine = Holds::It(Box::new(lock.clone()));
+        assert_eq!(Holds::after_stop(Some(LockOutcome::Acquired(lock.clone()))), mine);
+        assert_eq!(
+            Holds::after_stop(Some(LockOutcome::Held(lock.clone()))),
+            Holds::Not
+        );
+        assert_eq!(Holds::after_stop(None), Holds::Not);
+        assert_eq!(Holds::read(Some(Some(lock.clone())), &me), mine);
+        assert_eq!(
+            Holds::read(Some(Some(lock)), &ExecutionArn::new("other")),
+            Holds::Not
+        );
+        assert_eq!(Holds::read(Some(None), &me), Holds::Not);
+        assert_eq!(Holds::read(None, &me), Holds::Unknown);
     }
 
     fn ended(status: ExecutionStatus, error: Option<&str>, stopped_at: Option<i64>) -> Described {

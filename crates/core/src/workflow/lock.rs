@@ -82,6 +82,19 @@ pub struct Claimant {
 }
 
 impl Claimant {
+    /// An execution of which only its name and its start are known. It replaces older ones.
+    #[must_use]
+    pub const fn new(execution: ExecutionArn, started_at: Timestamp) -> Self {
+        Self {
+            execution,
+            started_at,
+            part_of: None,
+            started_by: None,
+            replaces_nobody: false,
+            commit: None,
+        }
+    }
+
     /// Whether this execution started later and so replaces the other. One that replaces none counts as older than all
     /// that do. If two started in the same millisecond, their names decide, so that all parties agree.
     pub(super) fn is_newer_than(&self, other: &Self) -> bool {
@@ -101,7 +114,7 @@ impl Claimant {
 pub struct Waiter {
     /// The execution that waits.
     #[serde(flatten)]
-    pub contender: Claimant,
+    pub claimant: Claimant,
     /// The token to wake it with.
     #[serde(flatten)]
     pub registration: Registration,
@@ -172,7 +185,7 @@ impl Lock {
             return Some(self.held_since());
         }
         let waiter = self.waiter.as_ref()?;
-        (waiter.contender.execution == *execution).then_some(waiter.contender.started_at)
+        (waiter.claimant.execution == *execution).then_some(waiter.claimant.started_at)
     }
 
     /// Whether an execution holds the lock and was not ended from outside.
@@ -205,12 +218,12 @@ impl Lock {
     #[must_use]
     pub fn after_the_holder_ended(
         &self,
-        want: LockRequest,
+        request: LockRequest,
         now: Timestamp,
         grace: SignedDuration,
     ) -> Option<LockRequest> {
         let ended = self.holder.execution.clone();
-        match want {
+        match request {
             LockRequest::Claim(me) if self.is_overdue(now) => Some(LockRequest::TakeOver(me, ended)),
             _ if self.kept_until.is_none() => Some(LockRequest::Keep(ended, now + grace)),
             _ => None,
@@ -304,6 +317,29 @@ pub enum LockRequest {
     Release(ExecutionArn),
 }
 
+impl LockRequest {
+    /// The claim of an execution, which waits if it has a registration.
+    #[must_use]
+    pub fn of(claimant: Claimant, waiting: Option<Registration>) -> Self {
+        match waiting {
+            None => Self::Claim(claimant),
+            Some(registration) => Self::Wait(Waiter {
+                claimant,
+                registration,
+            }),
+        }
+    }
+}
+
+/// Whose lock keeps a claimant from deploying.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Blocker<'a> {
+    /// This lock.
+    Lock(&'a Lock),
+    /// The lock of this execution, which has to be read.
+    Holder(&'a ExecutionArn),
+}
+
 /// The result of an execution's claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockOutcome {
@@ -344,6 +380,20 @@ impl LockOutcome {
             Self::Acquired(_) => "acquired",
             Self::Held(_) => "held by another",
             Self::Superseded(_) => "superseded",
+        }
+    }
+
+    /// The lock of another execution, if the claimant may be its next holder and so has to look whether that execution still
+    /// runs. A superseded claimant is not next, except one that replaces nobody: every holder counts as newer than such a
+    /// claimant.
+    #[must_use]
+    pub fn blocker(&self, request: &LockRequest) -> Option<Blocker<'_>> {
+        match (self, request) {
+            (Self::Held(lock), _) => Some(Blocker::Lock(lock)),
+            (Self::Superseded(by), LockRequest::Claim(me)) if me.replaces_nobody => {
+                Some(Blocker::Holder(&by.execution))
+            }
+            _ => None,
         }
     }
 

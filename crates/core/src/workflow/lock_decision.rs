@@ -49,8 +49,8 @@ impl LockDecision {
 
 /// Decides what to do about the stored lock.
 #[must_use]
-pub fn decide(want: &LockRequest, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
-    match want {
+pub fn decide(request: &LockRequest, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
+    match request {
         LockRequest::Claim(me) => claim(me, found, fresh),
         LockRequest::Wait(me) => wait(me, found, fresh),
         LockRequest::TakeOver(me, from) => take_over(me, from, found, fresh),
@@ -66,7 +66,7 @@ fn claim(me: &Claimant, found: Option<&Lock>, fresh: &NewLease) -> LockDecision 
         return LockDecision::put(lock.clone(), Vec::new(), Some(LockOutcome::Acquired(lock)));
     };
     let newer = |other: &Claimant| other.is_newer_than(me) && other.execution != me.execution;
-    let waiter = lock.waiter.as_ref().map(|waiter| &waiter.contender);
+    let waiter = lock.waiter.as_ref().map(|waiter| &waiter.claimant);
     LockDecision::nothing(Some(if lock.holder.execution == me.execution {
         LockOutcome::Acquired(lock.clone())
     } else if newer(&lock.holder) {
@@ -81,7 +81,7 @@ fn claim(me: &Claimant, found: Option<&Lock>, fresh: &NewLease) -> LockDecision 
 /// A claim that becomes a registration if the lock is held. An immediate outcome is answered by the token as well,
 /// because an execution that waits by a token receives nothing else.
 fn wait(me: &Waiter, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
-    let claimed = claim(&me.contender, found, fresh);
+    let claimed = claim(&me.claimant, found, fresh);
     let Some(LockOutcome::Held(lock)) = &claimed.outcome else {
         let outcome = claimed.outcome.clone();
         let answers = outcome.map(|outcome| (me.registration.token.clone(), outcome));
@@ -99,13 +99,13 @@ fn wait(me: &Waiter, found: Option<&Lock>, fresh: &NewLease) -> LockDecision {
         // The lease is ours already: by an earlier attempt with the same token, or by a later attempt that overtook
         // this one.
         Some(there)
-            if there.contender.execution == me.contender.execution
+            if there.claimant.execution == me.claimant.execution
                 && !me.registration.is_newer_than(&there.registration) =>
         {
             LockDecision::nothing(outcome)
         }
-        Some(there) if there.contender.execution != me.contender.execution => {
-            let replaced = LockOutcome::Superseded(Box::new(me.contender.clone()));
+        Some(there) if there.claimant.execution != me.claimant.execution => {
+            let replaced = LockOutcome::Superseded(Box::new(me.claimant.clone()));
             LockDecision::put(mine, vec![(there.registration.token.clone(), replaced)], outcome)
         }
         _ => LockDecision::put(mine, Vec::new(), outcome),
@@ -120,9 +120,9 @@ fn take_over(me: &Claimant, from: &ExecutionArn, found: Option<&Lock>, fresh: &N
     let other = lock
         .waiter
         .as_ref()
-        .filter(|waiter| waiter.contender.execution != me.execution);
-    if let Some(newer) = other.filter(|waiter| waiter.contender.is_newer_than(me)) {
-        return LockDecision::nothing(Some(LockOutcome::Superseded(Box::new(newer.contender.clone()))));
+        .filter(|waiter| waiter.claimant.execution != me.execution);
+    if let Some(newer) = other.filter(|waiter| waiter.claimant.is_newer_than(me)) {
+        return LockDecision::nothing(Some(LockOutcome::Superseded(Box::new(newer.claimant.clone()))));
     }
     let mine = Lock::new(me.clone(), lock.fence, fresh);
     let replaced = |waiter: &Waiter| {
@@ -183,7 +183,7 @@ fn release(ended: &ExecutionArn, found: Option<&Lock>, fresh: &NewLease) -> Lock
                         by: ended.clone(),
                         token: token.clone(),
                     }),
-                    ..Lock::new(next.contender.clone(), lock.fence, fresh)
+                    ..Lock::new(next.claimant.clone(), lock.fence, fresh)
                 };
                 LockDecision::put(handed.clone(), vec![(token, LockOutcome::Acquired(handed))], None)
             }
@@ -192,7 +192,7 @@ fn release(ended: &ExecutionArn, found: Option<&Lock>, fresh: &NewLease) -> Lock
     if lock
         .waiter
         .as_ref()
-        .is_some_and(|w| w.contender.execution == *ended)
+        .is_some_and(|w| w.claimant.execution == *ended)
     {
         let without = Lock {
             waiter: None,

@@ -224,6 +224,7 @@ async fn signals() -> Result<u8> {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use clap::CommandFactory;
+    use seedflow_core::deployment::manifest_options::ManifestOptions;
 
     use super::*;
 
@@ -304,6 +305,16 @@ mod tests {
         assert_eq!(
             (named.folder, named.branch.as_str()),
             (Some("/r".into()), "release/1")
+        );
+        let options = "--manifest manifests/dev.yaml --env A=1 --env B=2 --env-file base.env --env-file dev.env --env-path /shared/dev";
+        let chosen = wanted(&format!("seedflow-local up --git --project p {options}"));
+        let expected = serde_json::json!({
+            "manifest": "manifests/dev.yaml", "env": {"A": "1", "B": "2"},
+            "env_files": ["base.env", "dev.env"], "env_path": "/shared/dev",
+        });
+        assert_eq!(
+            chosen.unwrap().unwrap().options,
+            ManifestOptions::parse(&expected).unwrap()
         );
         let missing = wanted("seedflow-local up --git").unwrap_err();
         assert!(missing.contains("--project"), "{missing}");

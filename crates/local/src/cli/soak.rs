@@ -22,7 +22,7 @@ pub struct Soak {
     /// Seed of all random decisions [default: a new one each time].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Starts no further executions after so many minutes.
+    /// Starts no further executions after this many minutes.
     #[arg(long, value_name = "M")]
     minutes: Option<u64>,
     /// Writes the table of the result to a file, in Markdown.

@@ -325,7 +325,7 @@ pub async fn cause(api: &AwsApi, module: &ModuleId, finished: &Finished) -> Resu
     let name = module.parameter(ParameterKind::Status);
     let stored = parameters.iter().find(|parameter| parameter.name == name);
     let status: Value = match stored {
-        Some(stored) => serde_json::from_str(&stored.value).with_context(|| format!("{name} is no JSON"))?,
+        Some(stored) => serde_json::from_str(&stored.value).with_context(|| format!("{name} is not JSON"))?,
         None => Value::Null,
     };
     let is_own = status["execution"] == finished.execution.as_str();

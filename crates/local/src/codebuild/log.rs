@@ -30,7 +30,7 @@ struct Line {
 const QUEUE: usize = 4096;
 /// How long the writer gathers lines before it sends them.
 const GATHER: Duration = Duration::from_millis(100);
-/// PutLogEvents takes 10,000 events and 1,048,576 bytes, of which 26 go to each event.
+/// PutLogEvents takes 10,000 events and 1,048,576 bytes; each event counts 26 bytes more than its message.
 const MOST_EVENTS: usize = 10_000;
 const MOST_BYTES: usize = 1_048_576;
 const EVENT_OVERHEAD: usize = 26;

@@ -1,6 +1,6 @@
 //! A CodeBuild emulator that really runs builds, on this machine.
 //!
-//! The AWS emulator stores projects but runs nothing, so the proxy sends the operations on builds here. A build
+//! The AWS emulator stores projects but runs nothing, so the proxy sends the operations on builds here (decision 19). A build
 //! is a record (`model`), a plan of the request (`plan`) and a task (`run`) for the
 //! phases: a shell for each command (`shell`) in a workspace of its own (`files`), its output in CloudWatch Logs
 //! (`log`), its progress as events (`events`). It has the rights of the project's service role (`role`). All its

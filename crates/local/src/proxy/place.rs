@@ -52,12 +52,12 @@ impl Accounts {
         of_keys.get(key).unwrap_or(&self.own).clone()
     }
 
-    /// Whether the answer to a call has to be learned from.
+    /// Whether the answer to a call shows the account of a key.
     pub fn is_taught_by(call: &Call) -> bool {
         call.service == "sts" && call.operation == "AssumeRole"
     }
 
-    /// Learns the account of the key in an answer of AssumeRole.
+    /// Notes the account of the key in an answer of AssumeRole.
     pub fn learn(&self, answer: &[u8]) {
         let answer = String::from_utf8_lossy(answer);
         let arn = element(&answer, "Arn").and_then(|arn| arn.split(':').nth(4));

@@ -35,7 +35,7 @@ pub struct Quota {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
-    /// So many within any one second.
+    /// This many within any one second.
     PerSecond(u32),
     /// A bucket of `size` tokens, full at first, into which `refill` tokens fall in a second. A call takes one.
     Bucket { size: u32, refill: u32 },

@@ -53,7 +53,7 @@ impl Rule {
         }
     }
 
-    /// The same, applied so many times only.
+    /// The same, applied this many times only.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Rule {
         }
     }
 
-    /// The same, but the first so many matching requests pass.
+    /// The same, but this many matching requests pass first.
     #[must_use]
     pub fn skip(self, skip: u32) -> Self {
         Self { skip, ..self }

@@ -166,7 +166,7 @@ fn status(module: &Module) -> Vec<String> {
     }
 }
 
-/// The states that an execution may leave. Who was stopped or failed after it had written its last word has
+/// The states that an execution may leave. One that was stopped or failed after it had written its result has
 /// deployed nevertheless.
 fn possible_states(execution: &Execution) -> Vec<&str> {
     match execution.status.as_str() {

@@ -52,7 +52,7 @@ pub struct Content {
 pub enum Build {
     /// It ends at once.
     Quick,
-    /// It takes so many seconds.
+    /// It takes this many seconds.
     Slow(u32),
     /// Its commands fail.
     Failing,

@@ -22,7 +22,7 @@ use crate::process::{output_tail, workspace};
 const PACKAGE: &str = "corrections";
 
 /// Its modules.
-const MODULES: [(&str, &str); 13] = [
+const MODULES: [(&str, &str); 14] = [
     ("__init__.py", include_str!("corrections/__init__.py")),
     ("__main__.py", include_str!("corrections/__main__.py")),
     ("cloudformation.py", include_str!("corrections/cloudformation.py")),
@@ -34,6 +34,7 @@ const MODULES: [(&str, &str); 13] = [
     ("replacing.py", include_str!("corrections/replacing.py")),
     ("requests.py", include_str!("corrections/requests.py")),
     ("s3.py", include_str!("corrections/s3.py")),
+    ("server.py", include_str!("corrections/server.py")),
     ("ssm.py", include_str!("corrections/ssm.py")),
     ("stepfunctions.py", include_str!("corrections/stepfunctions.py")),
 ];
@@ -123,7 +124,7 @@ impl Emulator {
         )
     }
 
-    /// Waits until it ends by itself, which it doesn't as long as all is well.
+    /// Waits until it ends by itself: only a broken one does.
     pub async fn ended(&mut self) -> Result<()> {
         let status = self.process.wait().await?;
         // The child guard may have removed the log with the stack's folder by now.

@@ -23,7 +23,7 @@ use anyhow::{Context, Result, bail};
 pub use connection::Connection;
 use emulator::Emulator;
 use environment::Folders;
-use options::BUILD_POLICY;
+use options::{BUILD_POLICY, MODULE_POLICY};
 pub use options::{EVENT_SOURCE, StackOptions};
 pub use targets::TargetStack;
 
@@ -272,6 +272,13 @@ async fn parameters(options: &StackOptions, api: &AwsApi) -> Result<BTreeMap<Str
         set(
             "BuildManagedPolicyArns",
             &made.context("cannot make the policy of the builds")?,
+        );
+    }
+    if let Some(policy) = options.wanted_module_policy() {
+        let made = api.create_policy(MODULE_POLICY, policy).await;
+        set(
+            "ModuleRoleManagedPolicyArns",
+            &made.context("cannot make the policy of the modules' roles")?,
         );
     }
     if let Some(accounts) = targets::accounts(&options.targets)? {

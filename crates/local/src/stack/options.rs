@@ -37,6 +37,9 @@ pub struct StackOptions {
     /// The policy of builds, for the template's `BuildManagedPolicyArns`; none gives them
     /// the build role's own statements only.
     pub build_policy: Option<Value>,
+    /// The policy of the roles of modules with a `modulestack.yaml`, for the template's `ModuleRoleManagedPolicyArns`
+    /// where `parameters` doesn't set that; none gives these roles what their stacks allow, and nothing else.
+    pub module_policy: Option<Value>,
     /// Further parameters of the template by their names.
     pub parameters: BTreeMap<String, String>,
     /// Further accounts and regions that modules can be deployed in.
@@ -56,6 +59,7 @@ impl Default for StackOptions {
             concurrent_functions: None,
             emulator_env: Vec::new(),
             build_policy: Some(allow_everything()),
+            module_policy: Some(default_project_policy()),
             parameters: [
                 ("ReferencedParameters", EXAMPLES),
                 ("ReferencedSecrets", EXAMPLES),
@@ -81,6 +85,12 @@ impl StackOptions {
         }
     }
 
+    /// The policy of the modules' roles, unless the template's parameter is set to another one.
+    pub(super) fn wanted_module_policy(&self) -> Option<&Value> {
+        let another = self.parameters.contains_key("ModuleRoleManagedPolicyArns");
+        self.module_policy.as_ref().filter(|_| !another)
+    }
+
     /// The settings of the emulator.
     pub(super) fn emulator(&self) -> Vec<(String, String)> {
         let concurrency = self
@@ -96,7 +106,50 @@ const EXAMPLES: &str = "seedflow-examples/*";
 /// The name of the policy for builds.
 pub(super) const BUILD_POLICY: &str = "seedflow-builds";
 
+/// The name of the policy for the roles of modules.
+pub(super) const MODULE_POLICY: &str = "seedflow-modules";
+
 /// As AWS's AdministratorAccess, which has no effect on the emulator.
 fn allow_everything() -> Value {
     json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]})
+}
+
+/// What seed-farmer's default project policy allows every module on every resource. A public `modulestack.yaml` relies on
+/// it: `aws s3 rm --recursive` lists the bucket, which it doesn't allow itself.
+fn default_project_policy() -> Value {
+    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": "*", "Action": [
+        "cloudformation:Describe*",
+        "cloudformation:GetTemplate",
+        "ec2:Describe*",
+        "ec2:Get*",
+        "ecr:Describe*",
+        "ecr:Get*",
+        "ecr:List*",
+        "elasticloadbalancing:Describe*",
+        "iam:Get*",
+        "iam:List*",
+        "kms:CreateKey",
+        "kms:Describe*",
+        "kms:List*",
+        "kms:TagResource",
+        "logs:CreateLogGroup",
+        "logs:Describe*",
+        "s3:List*",
+    ]}]})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_of_the_modules_roles_gives_way_to_the_template_s_parameter() {
+        let mut options = StackOptions::default();
+        let allows = |options: &StackOptions| options.wanted_module_policy().map(ToString::to_string);
+        assert!(allows(&options).is_some_and(|policy| policy.contains("s3:List*")));
+        options
+            .parameters
+            .insert("ModuleRoleManagedPolicyArns".to_owned(), String::new());
+        assert_eq!(allows(&options), None);
+    }
 }

@@ -1,4 +1,4 @@
-//! Targets: further accounts and regions of the emulator, with the real `template-target.yaml` in each.
+//! Targets: further accounts and regions of the emulator, with the real `template-target.yaml` in each (decision 57).
 //!
 //! The emulator has every account and region that a caller names, so a target comes to be by its stack. It is deployed after
 //! the one at home, as on AWS, by the real `sam deploy`, as root of its account.
@@ -11,7 +11,7 @@ use seedflow_core::target::Target;
 use seedflow_terminal::Ui;
 
 use super::environment::{self, Folders};
-use super::options::{BUILD_POLICY, EVENT_SOURCE, StackOptions};
+use super::options::{BUILD_POLICY, EVENT_SOURCE, MODULE_POLICY, StackOptions};
 use super::sam;
 use crate::aws_api::AwsApi;
 use crate::codebuild::account_region;
@@ -118,6 +118,13 @@ async fn parameters(options: &StackOptions, api: &AwsApi, at: &Target) -> Result
             .await;
         let made = made.with_context(|| format!("cannot make the policy of the builds in {at}"))?;
         set("BuildManagedPolicyArns", &made);
+    }
+    if let Some(policy) = options.wanted_module_policy() {
+        let made = api
+            .create_policy(&format!("{MODULE_POLICY}-{}", at.region()), policy)
+            .await;
+        let made = made.with_context(|| format!("cannot make the policy of the modules' roles in {at}"))?;
+        set("ModuleRoleManagedPolicyArns", &made);
     }
     Ok(parameters)
 }

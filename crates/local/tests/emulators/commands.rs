@@ -442,13 +442,14 @@ async fn a_long_parameter_reaches_the_module_and_not_the_log() {
 
 /// A mock of the AWS CLI, whose secrets are those of the last argument but five.
 const SECRETS: &str = r#"case "$*" in
-*team-docker-credentials*) echo '{"reg.example": {"username": "bob", "password": "hunter2"}}';;
-*team-mirror-credentials*) echo '{"pypi": {"username": "me", "password": "hunter/2"}, "npm": {"username": "me", "password": "hunter2"}}';;
+*team-docker-credentials*) echo '{"bad.example": {"username": "bob", "password": "hunter2"}, "reg.example": {"username": "bob", "password": "hunter2"}}';;
+*team-mirror-credentials*) echo '{"pypi": {"username": "me", "password": "hunter/2"}, "npm": {"username": "me", "password": "hunter2"}, "token": {"ssl_token": "aHVudGVy"}, "half": {"username": "me"}}';;
 *) echo "ResourceNotFoundException" >&2; exit 254;;
 esac"#;
 
 async fn install(registries: Registries, commands: &[&str]) -> (Value, String) {
-    let docker = "read -r password; echo \"$* $password\" > \"$HOME/docker-said\"";
+    let docker = "read -r password\ncase \"$*\" in *bad.example) echo \"denied: $3 $password\" >&2; exit 1;; esac\n\
+                  echo \"$* $password\" > \"$HOME/docker-said\"";
     let tools = tools(&[("aws", SECRETS), ("docker", docker)]);
     let stack = stack_with(|config| config.tools = vec![tools.path().to_owned()]).await;
     let phases = Phases {
@@ -510,6 +511,36 @@ async fn the_tools_of_a_build_get_into_its_registries_and_the_log_shows_no_crede
     let (build, log) = install(registries, &commands).await;
     assert_eq!(build["buildStatus"], "SUCCEEDED", "{log}");
     assert!(!log.contains("hunter") && !log.contains("bWU6"), "{log}");
+    // What docker says of a login that fails is repeated without the credentials.
+    let denied = "WARNING: no docker login to bad.example: denied: *** ***";
+    assert!(log.contains(denied), "{log}");
+}
+
+/// A secret's token for npm is taken as it is, only https gets credentials, and half of a pair is a mistake.
+#[tokio::test]
+async fn a_token_of_npm_is_used_as_it_is_and_plain_http_gets_no_credentials() {
+    let npm = |key: &str| Registries {
+        npm_mirror: Some("https://mirror.example/npm/".into()),
+        npm_mirror_secret: Some(format!("team-mirror-credentials::{key}")),
+        pypi_mirror: Some("http://mirror.example/simple".into()),
+        pypi_mirror_secret: Some("team-mirror-credentials".into()),
+        ..Registries::default()
+    };
+    let commands = [
+        // The log shows commands, so the token is in two parts.
+        "grep -qx '//mirror.example/:_auth=aHV''udGVy' ~/.npmrc",
+        "grep -qx 'index-url = http://mirror.example/simple' ~/.config/pip/pip.conf",
+        "grep -qx 'url = \"http://mirror.example/simple\"' ~/.config/uv/uv.toml",
+    ];
+    let (build, log) = install(npm("token"), &commands).await;
+    assert_eq!(build["buildStatus"], "SUCCEEDED", "{log}");
+    assert!(!log.contains("aHVudGVy") && !log.contains("hunter"), "{log}");
+    let (build, log) = install(npm("half"), &["echo never"]).await;
+    assert_eq!(build["buildStatus"], "FAILED", "{log}");
+    assert!(
+        log.contains("npm mirror: expected username and password") && !log.contains("echo never"),
+        "{log}"
+    );
 }
 
 /// As in seed-farmer: an image may be public, but without its mirror a build gets other packages.

@@ -436,7 +436,7 @@ fn flag(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) -> bool {
     part.and_then(|part| part.flag(problems)).unwrap_or(false)
 }
 
-/// seed-farmer silently takes the last of several defaults. Two that differ in nothing but the alias are one place.
+/// seed-farmer silently takes the last of several defaults. Two that differ only in the alias are the same account.
 fn only_default(item: &Spanned<'_>, first: &Spanned<'_>, problems: &mut Diagnostics) {
     if std::ptr::eq(item, first) {
         return;

@@ -3,7 +3,7 @@
 //! Reading continues after an error with the rest of the manifest, so that one check shows everything that has to be
 //! changed. An error that only follows from a reported one is not reported.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -96,8 +96,8 @@ pub(super) struct Diagnostics {
     /// Targets that modules may not be deployed in. They are errors beside others; without any, planning reports them with
     /// what else is wrong with targets.
     unlisted: BTreeMap<Target, Diagnostic>,
-    /// Lines with unknown values, because a variable in them is not set.
-    unset: HashSet<(Arc<str>, usize)>,
+    /// The lines with values that are unknown, because a variable in them is not set, and the fields of those.
+    unset: HashMap<(Arc<str>, usize), Vec<String>>,
 }
 
 impl Diagnostics {
@@ -135,18 +135,25 @@ impl Diagnostics {
         self.unlisted.iter().map(shown).collect()
     }
 
-    /// Reports variables that are not set; further errors of their line follow from that.
+    /// Reports variables that are not set; further errors of their field, and of the fields around it, follow from that.
     pub fn unset(&mut self, at: &Location, message: impl Into<String>) {
         self.add(at.problem(message));
         if let Some(line) = at.line {
-            self.unset.insert((at.file.clone(), line));
+            let fields = self.unset.entry((at.file.clone(), line)).or_default();
+            fields.push(spelling(&at.field));
         }
     }
 
-    /// Whether a value is unknown, because a variable in its line is not set.
+    /// Whether a value is unknown, because a variable in it is not set. Several fields may be in one line.
     pub fn is_unknown(&self, at: &Location) -> bool {
         let line = at.line.map(|line| (at.file.clone(), line));
-        line.is_some_and(|line| self.unset.contains(&line))
+        let Some(fields) = line.and_then(|line| self.unset.get(&line)) else {
+            return false;
+        };
+        let field = spelling(&at.field);
+        fields
+            .iter()
+            .any(|unset| is_within(unset, &field) || is_within(&field, unset))
     }
 
     /// Reports the error of a type that parses itself. The error begins with its field, which the location already
@@ -207,7 +214,7 @@ impl Diagnostics {
         self.strict
     }
 
-    /// Reports an unknown field, one of whose siblings may be meant.
+    /// Reports an unknown field. One of the known fields may be meant.
     pub fn unknown_field(&mut self, at: &Location, name: &str, siblings: &[&str]) {
         if self.strict {
             return self.refuse_field(at, name, siblings);
@@ -261,6 +268,17 @@ impl Diagnostics {
         }
         Err(self.errors)
     }
+}
+
+/// A field without what its two spellings differ in: the walk through a document names it as it is written.
+fn spelling(field: &str) -> String {
+    field.replace('_', "").to_lowercase()
+}
+
+/// Whether a field is another one, or a part of it.
+fn is_within(field: &str, around: &str) -> bool {
+    let rest = field.strip_prefix(around);
+    rest.is_some_and(|rest| around.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// Sorts diagnostics by line. The files keep the order in which they were read.

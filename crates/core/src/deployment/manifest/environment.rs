@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::diagnostic::{Diagnostics, Location};
 use super::model::{LoadContext, Repository, refuse_ignored, text};
+use super::paths;
 use crate::deployment::manifest_options::DEFAULT_ENV_FILE;
 use crate::error::excerpt;
 use crate::formats::dotenv;
@@ -54,7 +55,8 @@ impl Env {
         for path in paths {
             let at = Location::file(path);
             if !named.is_empty() && !repository.has_file(path) {
-                problems.error(&at, "the file doesn't exist; `env_files` names files of variables by their paths in the repository");
+                let meant = paths::did_you_mean(repository, path);
+                problems.error(&at, format!("the file doesn't exist; `env_files` names files of variables by their paths in the repository{meant}"));
                 continue;
             }
             if !named.is_empty() {
@@ -131,7 +133,7 @@ impl Env {
             Kind::Scalar(_) => {}
             Kind::List(items) => {
                 for (i, item) in items.iter_mut().enumerate() {
-                    place.within(&format!("[{i}]"), |place| self.value(place, item, problems));
+                    place.within(&place.item(i, item), |place| self.value(place, item, problems));
                 }
             }
             Kind::Mapping(entries) if is_switched_off(entries) => {}
@@ -249,6 +251,17 @@ impl Cursor {
         self.field.push_str(name);
         walk(self);
         self.field.truncate(length);
+    }
+
+    /// How messages name an item of a list: a parameter by its name, as the reader of parameters does.
+    fn item(&self, i: usize, item: &Node) -> String {
+        let list = self.field.rsplit('.').next();
+        match item.get("name").map(|name| &name.kind) {
+            Some(Kind::Scalar(Value::String(name))) if list == Some("parameters") => {
+                format!(".{}", excerpt(name, 80))
+            }
+            _ => format!("[{i}]"),
+        }
     }
 
     fn at(&self, line: usize) -> Location {

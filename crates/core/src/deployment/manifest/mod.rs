@@ -14,6 +14,7 @@ mod dependency_check;
 mod deployspecs;
 mod diagnostic;
 mod environment;
+mod groups;
 mod model;
 mod modules;
 mod network;
@@ -25,7 +26,7 @@ mod remote_sources;
 mod single_module;
 mod spanned;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -44,6 +45,7 @@ pub use deployspecs::unknown_fields as unknown_deployspec_fields;
 pub use diagnostic::Diagnostic;
 use diagnostic::{Diagnostics, Location};
 use environment::Env;
+use groups::Groups;
 pub use model::{Deployment, Group, LoadContext, MANIFEST_NAME, MAX_FILE, Module, Repository, WithSources};
 use model::{refuse_ignored, text};
 use modules::{Deployspecs, Draft, Reader};
@@ -51,15 +53,6 @@ pub use remote_sources::place_of;
 use remote_sources::refuse_many;
 pub use single_module::{check_module, is_module};
 use spanned::{Spanned, YamlFields};
-
-/// The maximum number of groups in a deployment.
-const MAX_GROUPS: usize = 100;
-/// The maximum number of modules in a deployment.
-const MAX_MODULES: usize = 1000;
-/// The maximum total size of the modules' files.
-const MAX_TEXT: usize = 8 << 20;
-/// The maximum total size of all modules' parameters, as JSON: YAML aliases can expand a small text.
-const MAX_PARAMETERS: usize = 16 << 20;
 
 /// Reads a deployment. It checks only that the modules' deployspecs exist. A caller that has the repository as a zip
 /// reads them together with the modules' other files, in one pass.
@@ -326,199 +319,6 @@ fn generated_name(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics) -> 
     let (prefix, suffix) = (half("prefix", problems), half("suffix", problems));
     fields.finish(problems);
     spanned::name(&part.at, &format!("{}{}", prefix?, suffix?), problems)
-}
-
-/// Reads the groups of a manifest.
-struct Groups<'a> {
-    reader: Reader<'a>,
-    /// The number of modules so far.
-    modules: usize,
-    /// The total size of the modules' files so far.
-    text: usize,
-    /// The total size of the modules' parameters so far.
-    parameters: usize,
-}
-
-impl<'a> Groups<'a> {
-    fn new(reader: Reader<'a>) -> Self {
-        Self {
-            reader,
-            modules: 0,
-            text: 0,
-            parameters: 0,
-        }
-    }
-
-    /// The groups that could be read, and whether these are all groups.
-    fn read(mut self, list: &Spanned<'_>, problems: &mut Diagnostics) -> (Vec<DraftGroup>, bool) {
-        let items = list.items(problems);
-        if items.is_empty() {
-            problems.warning(
-                &list.at,
-                "no groups; a deployment destroys whatever this one has deployed",
-            );
-        }
-        if items.len() > MAX_GROUPS {
-            problems.found(
-                &list.at,
-                format!("{} groups", items.len()),
-                format!("at most {MAX_GROUPS}"),
-            );
-        }
-        let mut names = HashSet::new();
-        let mut groups = Vec::new();
-        for item in items.iter().take(MAX_GROUPS) {
-            let Some(group) = self.group(item, problems) else {
-                continue;
-            };
-            if !names.insert(group.name.clone()) {
-                problems.error(
-                    &item.at,
-                    format!(
-                        "duplicate group \"{}\"; put the modules of both into one",
-                        group.name
-                    ),
-                );
-            }
-            groups.push(group);
-        }
-        let complete = groups.len() == items.len();
-        (groups, complete)
-    }
-
-    fn group(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<DraftGroup> {
-        let mut fields = part.fields(problems)?;
-        let named = fields.required("name", problems);
-        let (path, inline) = (fields.take("path", problems), fields.take("modules", problems));
-        let concurrency = fields.take("concurrency", problems);
-        fields.finish(problems);
-        let name = named.and_then(|named| named.name(problems));
-        // As in seed-farmer, 0 means no limit.
-        let concurrency = concurrency
-            .and_then(|part| Some((part.number(0, MAX_MODULES as u32, problems)?, part)))
-            .filter(|(number, _)| *number > 0)
-            .and_then(|(number, part)| {
-                let checked = self.reader.maxima.concurrency(number);
-                checked
-                    .map_err(|above| problems.error(&part.at, above.to_string()))
-                    .ok()
-            });
-        let inline = inline
-            .map(|list| list.items(problems))
-            .filter(|items| !items.is_empty());
-        let modules = match (path, inline) {
-            (Some(path), None) => self.file(&path, problems),
-            (None, Some(items)) => Some(self.modules(&items, problems)),
-            (None, None) => {
-                problems.error(
-                    &part.at,
-                    "expected path or modules, with at least one module, found neither",
-                );
-                None
-            }
-            (Some(path), Some(_)) => {
-                problems.error(&path.at, "expected path or modules, found both");
-                None
-            }
-        };
-        let complete = modules
-            .as_ref()
-            .is_some_and(|modules| modules.iter().all(Option::is_some));
-        let modules = modules.into_iter().flatten().flatten().collect();
-        Some(DraftGroup {
-            name: name?,
-            concurrency,
-            modules,
-            complete,
-        })
-    }
-
-    /// The modules in a file's documents; `None` if it can't be read.
-    fn file(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<Vec<Option<Draft>>> {
-        let (file, documents) = self.documents(part, problems)?;
-        let document = |(i, node)| Spanned::document(&file, format!("modules[{i}]"), node);
-        let items = spanned::distinct(documents.iter().enumerate().map(document), problems);
-        Some(self.modules(&items, problems))
-    }
-
-    fn documents(&mut self, part: &Spanned<'_>, problems: &mut Diagnostics) -> Option<(Arc<str>, Vec<Node>)> {
-        let given = part.text(problems)?;
-        let Some(path) = paths::normal(&given).filter(|_| paths::elsewhere(&given).is_none()) else {
-            problems.found(
-                &part.at,
-                modules::quoted(&given),
-                "a path within the repository: no leading slash and no ..",
-            );
-            return None;
-        };
-        let at = Location::file(&path);
-        if !self.reader.repository.has_file(&path) {
-            problems.found(
-                &part.at,
-                modules::quoted(&given),
-                "the path of an existing file in the repository",
-            );
-            return None;
-        }
-        refuse_ignored(self.reader.repository, &path, &part.at, problems);
-        let text = text(self.reader.repository, &at, problems)?;
-        self.text += text.len();
-        if self.text > MAX_TEXT {
-            problems.error(
-                &part.at,
-                format!("the files of modules are longer than {MAX_TEXT} bytes together"),
-            );
-            return None;
-        }
-        let mut documents = match yaml::parse_all(&text) {
-            Ok(documents) => documents,
-            Err(error) => {
-                problems.no_yaml(&path, &error);
-                return None;
-            }
-        };
-        if documents.is_empty() {
-            problems.warning(&at, "the file has no modules, so the group is empty");
-        }
-        for (i, document) in documents.iter_mut().enumerate() {
-            problems.repeated_keys(&at.file, document);
-            let field = format!("modules[{i}]");
-            self.reader.env.fill(&at.file, &field, document, problems);
-        }
-        Some((at.file, documents))
-    }
-
-    fn modules(&mut self, items: &[Spanned<'_>], problems: &mut Diagnostics) -> Vec<Option<Draft>> {
-        let before = self.modules;
-        self.modules += items.len();
-        if before <= MAX_MODULES && self.modules > MAX_MODULES {
-            problems.error(
-                &items[0].at,
-                format!("a deployment has at most {MAX_MODULES} modules; split it into several"),
-            );
-        }
-        let room = MAX_MODULES.saturating_sub(before);
-        items
-            .iter()
-            .take(room)
-            .map(|item| self.module(item, problems))
-            .collect()
-    }
-
-    fn module(&mut self, item: &Spanned<'_>, problems: &mut Diagnostics) -> Option<Draft> {
-        if self.parameters > MAX_PARAMETERS {
-            return None;
-        }
-        let draft = self.reader.read(item, problems)?;
-        self.parameters += serde_json::to_string(&draft.written_parameters).map_or(0, |text| text.len());
-        if self.parameters > MAX_PARAMETERS {
-            problems.error(
-                &item.at,
-                format!("the parameters of all modules are longer than {MAX_PARAMETERS} bytes together; put long values into files"),
-            );
-        }
-        Some(draft)
-    }
 }
 
 /// The names that all modules of a deployment share.

@@ -16,7 +16,7 @@ use super::remote_path;
 use super::remote_path::RemotePath;
 use super::spanned::Spanned;
 use crate::deployment::remote_source::{RemoteSource, SourcePath};
-use crate::error::{excerpt, without_credentials};
+use crate::error::{excerpt, expected, without_credentials};
 use crate::ids::{AwsEnvironment, Name};
 use crate::module::build_settings::BuildSettings;
 use crate::module::codebuild::buildspec::is_arm_image;
@@ -98,6 +98,7 @@ impl Reader<'_> {
             ..at
         };
         let name = named.and_then(|named| named.name(problems));
+        let path_at = path.as_ref().map(|path| path.at.clone());
         let folder = path.and_then(|path| self.folder(&path, problems));
         let data_files = data_files
             .map(|list| self.data_files(&list, problems))
@@ -114,6 +115,9 @@ impl Reader<'_> {
         let read = parameters
             .map(|list| ParameterReader::list(&list, &around, problems))
             .unwrap_or_default();
+        if let Some((folder, at)) = folder.as_ref().zip(path_at.as_ref()) {
+            self.module_stack(folder, at, &read.names, problems);
+        }
         let own_build = build.said();
         let maxima = &self.mappings.maxima_of(chosen, self.home, self.maxima);
         let (written_build, build) = settings(
@@ -157,7 +161,7 @@ impl Reader<'_> {
             return Some(folder);
         };
         if !folder.path.is_empty() && !files.has_folder(&folder.path) {
-            refuse_missing(part, &folder, "folder", problems);
+            refuse_missing(part, &folder, "folder", "", problems);
             return None;
         }
         if self.seen.insert(folder.clone()) {
@@ -222,11 +226,35 @@ impl Reader<'_> {
         }
         refuse_ignored(files, &file.path, module, problems);
         if reads {
+            deployspecs::refuse_misspelt_stack(files, folder, module, problems);
             let at = Location::file(&file.to_string());
             match files.text(&file.path) {
                 Ok(text) => deployspecs::check(&text.unwrap_or_default(), &at, self.maxima, problems),
                 Err(error) => problems.error(&at, error.message),
             }
+        }
+    }
+
+    /// The template of the module's own role, if it has one: it has to be valid for the module's parameters.
+    fn module_stack(
+        &mut self,
+        folder: &SourcePath,
+        module: &Location,
+        parameters: &[String],
+        problems: &mut Diagnostics,
+    ) {
+        let file = folder.file(deployspecs::MODULE_STACK);
+        let reads = self.deployspecs == Deployspecs::AreValid;
+        let files = self.files_of(folder.source.as_ref()).filter(|_| reads);
+        let Some(files) = files.filter(|files| files.has_file(&file.path)) else {
+            return;
+        };
+        refuse_ignored(files, &file.path, module, problems);
+        let at = Location::file(&file.to_string());
+        let names = Some(parameters.iter().map(String::as_str));
+        match files.text(&file.path) {
+            Ok(text) => deployspecs::check_module_stack(&text.unwrap_or_default(), &at, names, problems),
+            Err(error) => problems.error(&at, error.message),
         }
     }
 
@@ -261,7 +289,8 @@ impl Reader<'_> {
         let file = self.place(&part, problems)?;
         if let Some(files) = self.files_of(file.source.as_ref()) {
             if !files.has_file(&file.path) {
-                refuse_missing(&part, &file, "file", problems);
+                let meant = paths::did_you_mean(files, &file.path);
+                refuse_missing(&part, &file, "file", &meant, problems);
                 return None;
             }
             refuse_ignored(files, &file.path, &part.at, problems);
@@ -283,17 +312,23 @@ fn shown(part: &Spanned<'_>, place: &SourcePath) -> String {
     }
 }
 
-/// Refuses a path to nothing.
-fn refuse_missing(part: &Spanned<'_>, place: &SourcePath, kind: &str, problems: &mut Diagnostics) {
+/// Refuses a path to nothing; `meant` ends the message.
+fn refuse_missing(
+    part: &Spanned<'_>,
+    place: &SourcePath,
+    kind: &str,
+    meant: &str,
+    problems: &mut Diagnostics,
+) {
     let where_to_look = match place.source {
         None => "in the repository",
         Some(_) => "in that source; files of submodules are not fetched",
     };
-    problems.found(
-        &part.at,
+    let missing = expected(
         shown(part, place),
         format!("the path of an existing {kind} {where_to_look}"),
     );
+    problems.error(&part.at, format!("{missing}{meant}"));
 }
 
 /// Fields that seed-farmer adds to a manifest when it stores one.

@@ -48,6 +48,8 @@ pub(super) struct ParameterReader {
     /// The same, parsed.
     pub parameters: Parameters,
     pub references: Vec<Reference>,
+    /// The names of all parameters, also of those whose value can't be used.
+    pub names: Vec<String>,
     /// Parameter names by their variable names.
     variables: HashMap<String, String>,
 }
@@ -79,6 +81,7 @@ impl ParameterReader {
         let value = self.value(&mut fields, around, problems);
         fields.ignored(&["version", "resolvedValue"], problems);
         fields.finish(problems);
+        self.names.extend(name.clone());
         if let (Some(name), Some((at, value))) = (name, value) {
             self.add(name, value, &Spanned { at, ..part }, list, problems);
         }
@@ -234,7 +237,7 @@ fn parameter_value(
     }
 }
 
-/// Refuses an object that looks like a reference: an execution's input could not tell them apart.
+/// Refuses an object that looks like a reference: an execution's input could not distinguish them.
 fn refuse_lookalike(part: &Spanned<'_>, value: &Value, problems: &mut Diagnostics) -> Option<()> {
     match REFERENCES.iter().find(|key| value.get(key).is_some()) {
         Some(key) => {

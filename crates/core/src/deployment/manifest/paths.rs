@@ -1,6 +1,7 @@
 //! Paths within a repository: with `/` between the names, without a leading one, and never outside it.
 
 use super::model::Repository;
+use crate::error::excerpt;
 use crate::formats::file_name;
 
 /// A path without `.` and empty names; `None` if it is absolute, leaves the repository, or cannot be in a zip.
@@ -35,12 +36,41 @@ pub(super) fn elsewhere(path: &str) -> Option<&'static str> {
 
 /// A file in the same folder that someone may have meant as the file `path`.
 pub(super) fn near_miss(repository: &dyn Repository, path: &str) -> Option<String> {
+    beside(repository, path, |name, files| {
+        file_name::near_miss(name, files.iter().copied())
+    })
+}
+
+/// A file in the same folder that someone may have meant as the optional file `path`, which is missing.
+pub(super) fn misspelt(repository: &dyn Repository, path: &str) -> Option<String> {
+    beside(repository, path, |name, files| {
+        file_name::misspelt(name, files.iter().copied())
+    })
+}
+
+/// The end of a message about the missing file `path`, if someone may have meant another one.
+pub(super) fn did_you_mean(repository: &dyn Repository, path: &str) -> String {
+    let found = near_miss(repository, path);
+    found.map_or_else(String::new, |found| {
+        format!("; did you mean {}?", excerpt(&found, 120))
+    })
+}
+
+/// Searches the names of the files in the folder of a path.
+fn beside(
+    repository: &dyn Repository,
+    path: &str,
+    search: impl for<'n> Fn(&str, &[&'n str]) -> Option<&'n str>,
+) -> Option<String> {
     let (folder, name) = path
         .rfind('/')
         .map_or(("", path), |slash| path.split_at(slash + 1));
     let files = repository.files();
-    let beside = files.iter().filter_map(|file| file.strip_prefix(folder));
-    file_name::near_miss(name, beside).map(|found| format!("{folder}{found}"))
+    let names: Vec<&str> = files
+        .iter()
+        .filter_map(|file| file.strip_prefix(folder))
+        .collect();
+    search(name, &names).map(|found| format!("{folder}{found}"))
 }
 
 #[cfg(test)]

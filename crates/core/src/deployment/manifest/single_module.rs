@@ -1,5 +1,6 @@
 //! A single module's folder, as it is uploaded without a deployment.
 
+use super::deployspecs::MODULE_STACK;
 use super::diagnostic::{Diagnostic, Diagnostics, Location};
 use super::model::{MANIFEST_NAME, Repository, text};
 use super::{deployspecs, paths, project};
@@ -13,8 +14,6 @@ use crate::module::maximum::Maxima;
 const DEPLOYSPEC: &str = "deployspec.yaml";
 /// The options of a module that is deployed by its upload.
 const OPTIONS: &str = "manifest.yaml";
-/// The policies of a module's own role.
-const MODULE_STACK: &str = "modulestack.yaml";
 
 /// Whether a folder is that of a module and not of a repository: it has a deployspec, or a file that is meant as one, and
 /// no deployment.
@@ -25,7 +24,7 @@ pub fn is_module(repository: &dyn Repository) -> bool {
     !is_repository && (repository.has_file(DEPLOYSPEC) || paths::near_miss(repository, DEPLOYSPEC).is_some())
 }
 
-/// Checks a module's deployspec and options; returns the warnings.
+/// Checks a module's deployspec, options and the template of its role; returns the warnings.
 ///
 /// # Errors
 /// All errors.
@@ -47,6 +46,12 @@ pub fn check_module(
         refuse_misspelt(repository, name, &mut problems);
     }
     options(repository, &mut problems);
+    let file = Location::file(MODULE_STACK);
+    if let Some(text) = text(repository, &file, &mut problems) {
+        // An execution's input may give it parameters.
+        let parameters: Option<std::iter::Empty<&str>> = None;
+        deployspecs::check_module_stack(&text, &file, parameters, &mut problems);
+    }
     problems.finish()
 }
 

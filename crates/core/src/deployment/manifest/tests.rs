@@ -269,12 +269,36 @@ fn everything_wrong_is_reported_at_once_sorted_by_line_and_each_field_by_one_nam
         "deployment.yaml:10: targetAccountMappings[1].accountId.valueFrom.envVariable: the variable TWO is not set",
         "g.yaml:2: modules[0].path: expected the path of an existing folder",
         "g.yaml:5: modules[0].parameters.x.valueFrom.moduleMetadata: the group h of the module m doesn't exist",
-        "g.yaml:7: modules[0].parameters[1].value: the variable Y is not set",
+        "g.yaml:7: modules[0].parameters.y.value: the variable Y is not set",
         "g.yaml:14: modules[1].parameters.x.valueFrom.moduleMetadata: g/n refers to g/m in its own group",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.starts_with(expected), "{found} / {expected}");
+    }
+}
+
+/// A manifest may be JSON in one line.
+#[test]
+fn a_variable_that_is_not_set_hides_the_errors_of_its_own_field_only() {
+    let manifest = r#"{"name": "${STAGE}", "groups": [{"name": "g", "modules": [{"name": "m", "path": "modules/none", "target_account": "${A}", "parameters": [{"name": "x", "value_from": {"parameter_store": "${P}"}}, {"name": "y", "valueFrom": {"moduleMetadata": {"group": "h", "name": "n"}}}]}, {"name": "a b", "path": "modules/${DIR}"}]}]}"#;
+    let found = problems_of(manifest);
+    let expected = [
+        "name: the variable STAGE is not set",
+        "groups[0].modules[0].target_account: the variable A is not set",
+        "groups[0].modules[0].parameters.x.value_from.parameter_store: the variable P is not set",
+        "groups[0].modules[1].path: the variable DIR is not set",
+        "groups[0].modules[0].path: expected the path of an existing folder",
+        "groups[0].modules[1].name: expected 1 to 64 letters",
+        "groups[0].modules[0].parameters.y.valueFrom.moduleMetadata: the group h of the module n doesn't exist",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for expected in expected {
+        let expected = format!("deployment.yaml:1: {expected}");
+        assert!(
+            found.iter().any(|found| found.starts_with(&expected)),
+            "{found:#?} / {expected}"
+        );
     }
 }
 

@@ -99,7 +99,7 @@ impl Planner<'_> {
             reasons: vec![reason],
             changes: Vec::new(),
             definition: None,
-            unless: Vec::new(),
+            redeploy_if_changed: Vec::new(),
             execution: (action == PlannedAction::Destroy).then(|| self.name(&self.id(module))),
         }
     }

@@ -183,7 +183,7 @@ fn shown(plan: &Plan) -> Vec<String> {
         .map(|planned| {
             let sign = match planned.action {
                 PlannedAction::Deploy => "+",
-                PlannedAction::Unchanged if planned.unless.is_empty() => "=",
+                PlannedAction::Unchanged if planned.redeploy_if_changed.is_empty() => "=",
                 PlannedAction::Unchanged => "?",
                 PlannedAction::Destroy => "-",
                 PlannedAction::Blocked => "!",
@@ -236,7 +236,7 @@ fn only_consumers_of_a_changed_module_are_executed() {
         ["+net/vpc", "=net/dns", "?data/store", "?apps/web", "=apps/job"]
     );
     assert_eq!(sizes(&waves), [1, 1, 1]);
-    assert_eq!(planned.modules[2].unless, ["net/vpc"]);
+    assert_eq!(planned.modules[2].redeploy_if_changed, ["net/vpc"]);
     let redeploy = Asked {
         redeploy: true,
         ..ALL

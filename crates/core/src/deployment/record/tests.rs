@@ -68,7 +68,7 @@ fn planned(module: &str, action: PlannedAction) -> PlannedModule {
         reasons: Vec::new(),
         changes: Vec::new(),
         definition: None,
-        unless: Vec::new(),
+        redeploy_if_changed: Vec::new(),
         execution: (action != PlannedAction::Unchanged).then(|| module.replace('/', "-")),
     }
 }

@@ -41,7 +41,7 @@ pub const SET_UP_VARIABLE: &str = "SEEDFLOW_SETUP";
 const END_OF_SCRIPT: &str = "SEEDFLOW_END_OF_SCRIPT";
 
 /// The folder of Seedflow's own files in a build. Builds of the local stack share a machine, so each has its own. The
-/// name appears in the log, so it does not tell that of the build's folder in the bucket.
+/// name appears in the log, so it does not reveal that of the build's folder in the bucket.
 #[must_use]
 pub fn own_folder(run: &BuildFolder) -> String {
     let hash = hex::encode(Sha256::digest(run.as_str()));

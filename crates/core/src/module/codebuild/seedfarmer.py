@@ -184,7 +184,7 @@ def seedfarmer(args: List[str]) -> Optional[str]:
     if "--help" in args[:3] or args in ([], ["metadata"]):
         return USAGE
     if args[0] != "metadata" or args[1] not in COMMANDS:
-        raise Misuse(f"there is no command {' '.join(args[:2])}")
+        raise Misuse(f"expected a command that modules use, found {' '.join(args[:2])}")
     command, names = COMMANDS[args[1]]
     given = options(args[2:], names)
     if command is paramvalue and not given:

@@ -11,6 +11,8 @@ mod template;
 
 use serde::{Deserialize, Serialize};
 
+pub use template::Problem;
+
 use crate::error::{Error, ErrorName, Result};
 use crate::ids::{ModuleId, hyphens};
 use crate::module::parameters::Parameters;
@@ -86,14 +88,41 @@ impl ModuleStack {
     /// prefix leaves no room for the names.
     pub fn parse(bytes: &[u8], prefix: &str, module: &ModuleId, parameters: &Parameters) -> Result<Self> {
         let names = RoleAndStackName::new(prefix, module)?;
-        let text = std::str::from_utf8(bytes).map_err(|_| template::error("the file is not valid UTF-8"))?;
         let values = template::values(module, parameters, &names.role);
+        let invalid = |problems: Vec<Problem>| {
+            let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
+            Error::new(ErrorName::InvalidModuleStack, problems.join("; "))
+        };
+        let text = text(bytes).map_err(|problem| invalid(vec![problem]))?;
         Ok(Self {
-            parameters: template::parameters(text, &values)?,
+            parameters: template::parameters(text, &values).map_err(invalid)?,
             template: text.to_owned(),
             names,
         })
     }
+}
+
+fn text(bytes: &[u8]) -> Result<&str, Problem> {
+    if bytes.len() > MAX_BYTES {
+        let found = format!("{} bytes; at most {MAX_BYTES} are allowed", bytes.len());
+        return Err(Problem::of_file(found));
+    }
+    std::str::from_utf8(bytes).map_err(|_| Problem::of_file("the file is not valid UTF-8"))
+}
+
+/// What is wrong with a template, before the module is deployed: for a module with parameters of these names, or for any
+/// module.
+#[must_use]
+pub fn check<'n>(bytes: &[u8], parameters: Option<impl Iterator<Item = &'n str>>) -> Vec<Problem> {
+    let checked = text(bytes)
+        .map_err(|problem| vec![problem])
+        .and_then(|text| match parameters {
+            Some(names) => template::parameters(text, &template::names(names)).map(drop),
+            None => template::declared(text)
+                .map(drop)
+                .map_err(|problem| vec![problem]),
+        });
+    checked.err().unwrap_or_default()
 }
 
 #[cfg(test)]

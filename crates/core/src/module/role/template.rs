@@ -5,10 +5,11 @@
 //! booleans, numbers and objects are not left out but passed as JSON.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde_json::Value;
 
-use crate::error::{Error, ErrorName, Result, excerpt};
+use crate::error::excerpt;
 use crate::formats::python_json::dumps;
 use crate::formats::upper_snake_case::upper_snake_case;
 use crate::formats::yaml;
@@ -19,19 +20,64 @@ use crate::module::parameters::{ParameterValue, Parameters};
 /// Values by their names in upper snake case.
 pub(super) type Values = BTreeMap<String, String>;
 
+/// The names of the values that identify a module.
+const OWN: [&str; 4] = ["PROJECT_NAME", "DEPLOYMENT_NAME", "MODULE_NAME", "ROLE_NAME"];
+
+/// An error of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Its line, counted from 1, if it has one.
+    pub line: Option<usize>,
+    /// The field, what is allowed, and what was found.
+    pub message: String,
+}
+
+impl Problem {
+    /// An error of the whole file.
+    pub(super) fn of_file(message: impl Into<String>) -> Self {
+        Self {
+            line: None,
+            message: message.into(),
+        }
+    }
+
+    fn at(line: usize, message: impl Into<String>) -> Self {
+        Self {
+            line: Some(line),
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "modulestack.yaml line {line}: {}", self.message),
+            None => write!(f, "modulestack.yaml: {}", self.message),
+        }
+    }
+}
+
 /// The values that are available to the parameters of a module's stack.
 pub(super) fn values(module: &ModuleId, parameters: &Parameters, role: &str) -> Values {
     let given = parameters
         .iter()
         .map(|(name, value)| (upper_snake_case(name), text(value)));
     let own = [
-        ("PROJECT_NAME", module.project.to_string()),
-        ("DEPLOYMENT_NAME", module.deployment.to_string()),
-        ("MODULE_NAME", module.module_name()),
-        ("ROLE_NAME", role.to_owned()),
+        module.project.to_string(),
+        module.deployment.to_string(),
+        module.module_name(),
+        role.to_owned(),
     ];
-    given
-        .chain(own.map(|(name, value)| (name.to_owned(), value)))
+    given.chain(OWN.map(str::to_owned).into_iter().zip(own)).collect()
+}
+
+/// The same before there are values: only the names count.
+pub(super) fn names<'n>(parameters: impl Iterator<Item = &'n str>) -> Values {
+    parameters
+        .map(upper_snake_case)
+        .chain(OWN.map(str::to_owned))
+        .map(|name| (name, String::new()))
         .collect()
 }
 
@@ -57,51 +103,56 @@ fn item(value: &Value) -> String {
 }
 
 /// The template's parameters with their values; parameters without a value have a default.
-pub(super) fn parameters(text: &str, values: &Values) -> Result<Vec<(String, String)>> {
-    let root = yaml::parse_template(text).map_err(|e| error(&e.to_string()))?;
-    let Kind::Mapping(_) = &root.kind else {
-        return Err(error(&format!(
-            "line {}: expected a CloudFormation template, found {}",
-            root.line,
-            root.describe()
-        )));
-    };
-    let Some(declared) = root.get("Parameters") else {
-        return Ok(Vec::new());
-    };
-    let Kind::Mapping(declared) = &declared.kind else {
-        return Err(error(&format!(
-            "line {}: Parameters: expected a mapping of parameters, found {}",
-            declared.line,
-            declared.describe()
-        )));
-    };
-    let mut given = Vec::new();
-    for (name, line, declaration) in declared {
-        match values.get(&upper_snake_case(name)) {
-            Some(value) => given.push((name.clone(), value.clone())),
-            None if has_default(declaration) => {}
-            None => return Err(without_value(name, *line)),
+///
+/// # Errors
+/// All that is wrong with the template.
+pub(super) fn parameters(text: &str, values: &Values) -> Result<Vec<(String, String)>, Vec<Problem>> {
+    let (mut given, mut missing) = (Vec::new(), Vec::new());
+    for (name, line, declaration) in declared(text).map_err(|problem| vec![problem])? {
+        match values.get(&upper_snake_case(&name)) {
+            Some(value) => given.push((name, value.clone())),
+            None if declaration.get("Default").is_some() => {}
+            None => missing.push(without_value(&name, line)),
         }
     }
-    Ok(given)
+    match missing.is_empty() {
+        true => Ok(given),
+        false => Err(missing),
+    }
 }
 
-fn has_default(declaration: &Node) -> bool {
-    declaration.get("Default").is_some()
+/// The parameters that a template declares, with their lines.
+pub(super) fn declared(text: &str) -> Result<Vec<(String, usize, Node)>, Problem> {
+    let root = yaml::parse_template(text).map_err(|error| Problem::at(error.line, error.message))?;
+    if !matches!(root.kind, Kind::Mapping(_)) {
+        let found = format!("expected a CloudFormation template, found {}", root.describe());
+        return Err(Problem::at(root.line, found));
+    }
+    match root.get("Parameters") {
+        None => Ok(Vec::new()),
+        Some(Node {
+            kind: Kind::Mapping(declared),
+            ..
+        }) => Ok(declared.clone()),
+        Some(other) => Err(Problem::at(
+            other.line,
+            format!(
+                "Parameters: expected a mapping of parameters, found {}",
+                other.describe()
+            ),
+        )),
+    }
 }
 
-fn without_value(name: &str, line: usize) -> Error {
+fn without_value(name: &str, line: usize) -> Problem {
     let name = excerpt(name, 80);
-    error(&format!(
-        "line {line}: Parameters.{name}: found no value and no default; give the module a parameter of that name ({} in upper snake case), or the template a default",
-        upper_snake_case(&name)
-    ))
-}
-
-/// An error about the file.
-pub(super) fn error(what: &str) -> Error {
-    Error::new(ErrorName::InvalidModuleStack, format!("modulestack.yaml {what}"))
+    Problem::at(
+        line,
+        format!(
+            "Parameters.{name}: found no value and no default; give the module a parameter of that name ({} in upper snake case), or the template a default",
+            upper_snake_case(&name)
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -111,10 +162,17 @@ mod tests {
     use crate::error::says;
     use serde_json::json;
 
-    fn given(parameters_of_module: Value, template: &str) -> Result<Vec<(String, String)>> {
+    fn given(parameters_of_module: Value, template: &str) -> Result<Vec<(String, String)>, String> {
         let module = ModuleId::parse("my-project", "prod", "networking", "vpc").unwrap();
         let given = Parameters::parse("parameters", &parameters_of_module).unwrap();
-        parameters(template, &values(&module, &given, "the-role"))
+        let read = parameters(template, &values(&module, &given, "the-role"));
+        read.map_err(|problems| {
+            problems
+                .iter()
+                .map(Problem::to_string)
+                .collect::<Vec<_>>()
+                .join("; ")
+        })
     }
 
     fn declared(names: &[&str]) -> String {
@@ -172,16 +230,16 @@ mod tests {
 
     #[test]
     fn a_parameter_without_a_value_has_to_have_a_default() {
-        let template = declared(&["RoleName", "BucketName"]);
+        let template = declared(&["Other", "RoleName", "BucketName"]);
         let error = given(json!({}), &template).unwrap_err();
-        assert_eq!(error.name, ErrorName::InvalidModuleStack);
         assert!(
             says(
-                &error.message,
-                "modulestack.yaml line 6: Parameters.BucketName: found no value and no default"
-            ) && error.message.contains("BUCKET_NAME"),
+                &error,
+                "modulestack.yaml line 4: Parameters.Other: …; modulestack.yaml line 8: Parameters.BucketName: found no value and no default"
+            ) && error.contains("BUCKET_NAME"),
             "{error}"
         );
+        let template = declared(&["RoleName", "BucketName"]);
         let with_default = format!("{template}    Default: ''\n");
         let role = ("RoleName".to_owned(), "the-role".to_owned());
         assert_eq!(given(json!({}), &with_default).unwrap(), [role]);
@@ -199,7 +257,7 @@ mod tests {
             ),
         ] {
             let error = given(json!({}), template).unwrap_err();
-            assert!(says(&error.message, part), "{error}");
+            assert!(says(&error, part), "{error}");
         }
     }
 }

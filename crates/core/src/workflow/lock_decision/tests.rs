@@ -40,7 +40,7 @@ impl ExecutionState {
 #[derive(Debug, Clone)]
 struct Function {
     of: usize,
-    want: LockRequest,
+    request: LockRequest,
     step: Step,
 }
 
@@ -66,15 +66,9 @@ fn arn(index: usize) -> ExecutionArn {
     ExecutionArn::new(format!("e{index}"))
 }
 
-fn contender(index: usize) -> Claimant {
-    Claimant {
-        commit: None,
-        execution: arn(index),
-        started_at: Timestamp::from_second(i64::try_from(index).unwrap()).unwrap(),
-        part_of: None,
-        started_by: None,
-        replaces_nobody: false,
-    }
+fn claimant(index: usize) -> Claimant {
+    let started_at = Timestamp::from_second(i64::try_from(index).unwrap()).unwrap();
+    Claimant::new(arn(index), started_at)
 }
 
 fn index(execution: &ExecutionArn) -> usize {
@@ -93,10 +87,10 @@ impl World {
         }
     }
 
-    fn spawn(&mut self, of: usize, want: LockRequest) {
+    fn spawn(&mut self, of: usize, request: LockRequest) {
         self.functions.push(Function {
             of,
-            want,
+            request,
             step: Step::Read,
         });
     }
@@ -104,7 +98,7 @@ impl World {
     fn start(&mut self) {
         let of = self.executions.len();
         self.executions.push(ExecutionState::Claiming);
-        self.spawn(of, LockRequest::Claim(contender(of)));
+        self.spawn(of, LockRequest::Claim(claimant(of)));
     }
 
     fn wait(&mut self, of: usize) {
@@ -115,11 +109,11 @@ impl World {
             attempt: 0,
         };
         self.executions[of] = ExecutionState::Waiting(registration.token.clone());
-        let contender = contender(of);
+        let claimant = claimant(of);
         self.spawn(
             of,
             LockRequest::Wait(Waiter {
-                contender,
+                claimant,
                 registration,
             }),
         );
@@ -140,12 +134,12 @@ impl World {
 
     /// One call of a function, and its consequences.
     fn step(&mut self, at: usize) {
-        let Function { of, want, step } = self.functions.remove(at);
+        let Function { of, request, step } = self.functions.remove(at);
         let next = match step {
             Step::Read => {
                 let fresh = self.fresh();
                 Some(Step::Write(
-                    decide(&want, self.object.as_ref(), &fresh),
+                    decide(&request, self.object.as_ref(), &fresh),
                     self.version,
                 ))
             }
@@ -156,12 +150,12 @@ impl World {
                 Some(Step::Answer(decision))
             }
             Step::Answer(decision) => {
-                self.finish(of, &want, decision.outcome);
+                self.finish(of, &request, decision.outcome);
                 None
             }
         };
         if let Some(step) = next {
-            self.functions.insert(at, Function { of, want, step });
+            self.functions.insert(at, Function { of, request, step });
         }
     }
 
@@ -213,7 +207,7 @@ impl World {
                 let holder = index(&lock.holder.execution);
                 if self.executions[holder].has_ended() {
                     if self.executions[of] == ExecutionState::Claiming && self.is_long_over(holder) {
-                        self.spawn(of, LockRequest::TakeOver(contender(of), arn(holder)));
+                        self.spawn(of, LockRequest::TakeOver(claimant(of), arn(holder)));
                         return;
                     }
                     self.spawn(holder, LockRequest::Release(arn(holder)));
@@ -223,8 +217,8 @@ impl World {
         }
     }
 
-    fn finish(&mut self, of: usize, want: &LockRequest, outcome: Option<LockOutcome>) {
-        match (want, outcome) {
+    fn finish(&mut self, of: usize, request: &LockRequest, outcome: Option<LockOutcome>) {
+        match (request, outcome) {
             (LockRequest::Claim(_) | LockRequest::TakeOver(..), Some(outcome))
                 if self.executions[of] == ExecutionState::Claiming =>
             {
@@ -238,13 +232,15 @@ impl World {
 
     /// A function crashes. Step Functions starts it again if its execution still needs it.
     fn crash(&mut self, at: usize) {
-        let Function { of, want, .. } = self.functions.remove(at);
-        match want {
-            LockRequest::Stop(_) | LockRequest::Release(_) | LockRequest::Keep(..) => self.spawn(of, want),
+        let Function { of, request, .. } = self.functions.remove(at);
+        match request {
+            LockRequest::Stop(_) | LockRequest::Release(_) | LockRequest::Keep(..) => self.spawn(of, request),
             LockRequest::TakeOver(me, _) if self.executions[of] == ExecutionState::Claiming => {
                 self.spawn(of, LockRequest::Claim(me))
             }
-            LockRequest::Claim(_) if self.executions[of] == ExecutionState::Claiming => self.spawn(of, want),
+            LockRequest::Claim(_) if self.executions[of] == ExecutionState::Claiming => {
+                self.spawn(of, request)
+            }
             LockRequest::Wait(me)
                 if self.executions[of] == ExecutionState::Waiting(me.registration.token.clone()) =>
             {
@@ -277,7 +273,7 @@ impl World {
         let claims = |f: &Function| {
             f.of == of
                 && matches!(
-                    f.want,
+                    f.request,
                     LockRequest::Claim(_) | LockRequest::Wait(_) | LockRequest::TakeOver(..)
                 )
         };
@@ -287,7 +283,7 @@ impl World {
     /// A function that can take its next step now.
     fn ready(&self) -> Vec<usize> {
         let waits_for_zombies = |f: &Function| {
-            matches!((&f.want, &f.step), (LockRequest::Release(_), Step::Read)) && self.zombies(f.of)
+            matches!((&f.request, &f.step), (LockRequest::Release(_), Step::Read)) && self.zombies(f.of)
         };
         (0..self.functions.len())
             .filter(|i| !waits_for_zombies(&self.functions[*i]))
@@ -313,7 +309,7 @@ impl World {
 
     fn time_out(&mut self, of: usize) {
         self.executions[of] = ExecutionState::Claiming;
-        self.spawn(of, LockRequest::Claim(contender(of)));
+        self.spawn(of, LockRequest::Claim(claimant(of)));
     }
 
     fn find(&self, is: impl Fn(&ExecutionState) -> bool) -> Option<usize> {

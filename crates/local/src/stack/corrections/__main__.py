@@ -7,7 +7,7 @@ may do here what it may do on AWS.
 from ministack import app
 
 # Each corrects its service when it is imported.
-from . import cloudformation, codebuild, eventbridge, functions, iam, node_sdk, s3, ssm, stepfunctions
+from . import cloudformation, codebuild, eventbridge, functions, iam, node_sdk, s3, server, ssm, stepfunctions
 
 if __name__ == "__main__":
     app.main()

@@ -141,16 +141,18 @@ def evaluate_trust_policy(original, trust_doc, caller_arn, ctx=None):
 
 @replace(iam_evaluator, "_first_match")
 def first_match(original, ctx, statements, effect):
-    return original(ctx, [known for known in (with_variables(ctx, one) for one in statements) if known], effect)
+    about = [one for one in statements if one.effect == effect]
+    return original(ctx, [known for known in (with_variables(ctx, one) for one in about) if known], effect)
 
 
 def with_variables(ctx, statement):
+    variable = [one for one in (*statement.resources, *statement.not_resources) if "${" in one]
+    if not variable:
+        return statement
     values = {}
-    for resource in (*statement.resources, *statement.not_resources):
+    for resource in variable:
         for name in re.findall(r"\$\{([^}]+)\}", resource):
             values[name] = iam_evaluator._resolve_condition_key(name, ctx)
-    if not values:
-        return statement
     if None in values.values():
         return None
 

@@ -40,6 +40,32 @@ fn near_misses_of_file_names_are_reported() {
 }
 
 #[test]
+fn a_missing_file_that_a_manifest_or_an_option_names_is_looked_for_under_similar_names() {
+    let manifest = "name: prod\ngroups:\n- {name: g, path: manifests/more.yaml}\n- name: h\n  modules:\n  - name: m\n    path: modules/a\n    dataFiles: [{filePath: data/names.json}, {filePath: data/other.json}]\n";
+    let files = [
+        ("deployment.yaml", manifest),
+        ("manifests/more.yml", ""),
+        ("data/Names.JSON", ""),
+        ("prod-env.txt", ""),
+    ];
+    let options = ManifestOptions {
+        env_files: vec!["prod_env.txt".to_owned()],
+        ..ManifestOptions::default()
+    };
+    let found = problems(with_options(&files, &options, &[]));
+    let ends = [
+        "in the repository; did you mean prod-env.txt?",
+        "found \"manifests/more.yaml\"; did you mean manifests/more.yml?",
+        "found \"data/names.json\"; did you mean data/Names.JSON?",
+        "found \"data/other.json\"",
+    ];
+    assert_eq!(found.len(), ends.len(), "{found:#?}");
+    for (found, end) in found.iter().zip(ends) {
+        assert!(found.ends_with(end), "{found} / {end}");
+    }
+}
+
+#[test]
 fn the_only_manifest_is_found_and_of_several_one_has_to_be_named() {
     let manifest = with_module("", "");
     let kubernetes = "kind: Deployment\nspec: {}\n";

@@ -41,7 +41,7 @@ fn each_mistake_in_a_module_is_named() {
         ),
         (
             "parameters: [{name: x, value: 'a ${ X } b'}]",
-            "parameters[0].value: the variable X is not set",
+            "parameters.x.value: the variable X is not set",
         ),
         (
             "parameters: [{name: x, valueFrom: {parameterValue: y}}]",
@@ -184,7 +184,38 @@ fn a_single_modules_folder_is_checked_without_a_deployment() {
             "modulestack.yaml: the folder has no such file, but moduleStack.yaml, which has no effect; rename that one",
         ]
     );
+    let template = |text: &'static str| check(&[("deployspec.yaml", SPEC), ("modulestack.yaml", text)]);
+    // An execution's input may give it parameters.
+    assert_eq!(template("Parameters: {Path: {Type: String}}\n"), Ok(Vec::new()));
+    assert_eq!(
+        template("\n- a\n").unwrap_err(),
+        ["modulestack.yaml:2: expected a CloudFormation template, found a list"]
+    );
     assert!(!is_module(&repository(&[("deployspec.yaml", SPEC)])));
+}
+
+#[test]
+fn the_template_of_a_modules_role_is_checked_with_the_modules_parameters() {
+    let manifest = "name: prod\ngroups:\n- name: g\n  modules:\n  - name: m\n    path: modules/a\n    parameters: [{name: dag-path, value: '${UNSET}'}]\n  - {name: n, path: modules/a}\n  - {name: o, path: modules/b}\n  - {name: p, path: modules/c}\n";
+    let found = problems(read_files(&[
+        ("deployment.yaml", manifest),
+        (
+            "modules/a/modulestack.yaml",
+            "Parameters:\n  DagPath: {Type: String}\n  RoleName: {Type: String}\n  Size: {Type: String, Default: 1}\nResources: {P: !Ref RoleName}\n",
+        ),
+        ("modules/b/modulestack.yaml", "Parameters: [a]\n"),
+        ("modules/c/ModuleStack.yml", "Resources: {}\n"),
+    ]));
+    let expected = [
+        "deployment.yaml:7: groups[0].modules[0].parameters.dag-path.value: the variable UNSET is not set",
+        "deployment.yaml:10: groups[0].modules[3].path: the folder has no modulestack.yaml, but modules/c/ModuleStack.yml, which has no effect; rename that one",
+        "modules/a/modulestack.yaml:2: Parameters.DagPath: found no value and no default",
+        "modules/b/modulestack.yaml:1: Parameters: expected a mapping of parameters, found a list",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found} / {expected}");
+    }
 }
 
 #[test]

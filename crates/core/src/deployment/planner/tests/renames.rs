@@ -37,7 +37,7 @@ fn a_module_that_moves_says_so_and_counts_as_destroyed_for_a_policy() {
         Some(&crate::policy::Change::Destroy)
     );
     // Its consumers follow.
-    assert_eq!(planned("data/store").unless, ["net/vpc"]);
+    assert_eq!(planned("data/store").redeploy_if_changed, ["net/vpc"]);
 
     // Whatever destroys it needs its old target.
     let left = |plan: &Plan| targets::left(plan, &State::of(&deployment(), stored.clone()));

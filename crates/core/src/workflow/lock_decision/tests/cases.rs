@@ -7,7 +7,7 @@ fn lock_of(of: usize) -> Lock {
         now: Timestamp::from_millisecond(5).unwrap(),
         run: BuildFolder::from_random([7; 16]),
     };
-    Lock::new(contender(of), 0, &fresh)
+    Lock::new(claimant(of), 0, &fresh)
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_lock_is_kept_for_its_holder_only_and_no_longer_than_it_holds_it() {
     assert_eq!(keep(1).write, Some(LockWrite::Put(Box::new(kept.clone()))));
     assert_eq!((keep(2).write, keep(2).outcome), (None, None));
     let waiter = Waiter {
-        contender: contender(2),
+        claimant: claimant(2),
         registration: Registration {
             token: Token::new("t"),
             entered_at: "1".into(),
@@ -85,7 +85,7 @@ fn a_lock_is_kept_for_its_holder_only_and_no_longer_than_it_holds_it() {
     let Some(LockWrite::Put(next)) = released.write else {
         panic!("it is handed on")
     };
-    assert_eq!((next.holder, next.kept_until), (contender(2), None));
+    assert_eq!((next.holder, next.kept_until), (claimant(2), None));
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
         run: BuildFolder::from_random([8; 16]),
     };
     let waits = |of: usize| Waiter {
-        contender: contender(of),
+        claimant: claimant(of),
         registration: Registration {
             token: Token::new(format!("t{of}")),
             entered_at: "1".into(),
@@ -103,10 +103,10 @@ fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
         },
     };
     let found = |waiter: Option<Waiter>| Lock { waiter, ..lock_of(1) };
-    let decided = |found: &Lock| decide(&LockRequest::TakeOver(contender(3), arn(1)), Some(found), &fresh);
+    let decided = |found: &Lock| decide(&LockRequest::TakeOver(claimant(3), arn(1)), Some(found), &fresh);
     let acquired = |decision: &LockDecision| match (&decision.write, &decision.outcome) {
         (Some(LockWrite::Put(lock)), Some(LockOutcome::Acquired(acquired))) => {
-            **lock == *acquired && lock.holder == contender(3)
+            **lock == *acquired && lock.holder == claimant(3)
         }
         _ => false,
     };
@@ -118,12 +118,12 @@ fn a_lock_is_taken_over_from_the_one_that_ended_and_from_no_other() {
     assert!(acquired(&older));
     assert_eq!(
         older.answers,
-        [(Token::new("t2"), LockOutcome::Superseded(Box::new(contender(3))))]
+        [(Token::new("t2"), LockOutcome::Superseded(Box::new(claimant(3))))]
     );
     let newer = decided(&found(Some(waits(4))));
     assert_eq!(
         (newer.write, newer.outcome),
-        (None, Some(LockOutcome::Superseded(Box::new(contender(4)))))
+        (None, Some(LockOutcome::Superseded(Box::new(claimant(4)))))
     );
     // Another execution holds it by now.
     let other = decided(&lock_of(2));
@@ -164,7 +164,7 @@ fn an_execution_that_lost_the_lock_may_not_write_and_learns_the_holder() {
 fn an_execution_that_does_less_replaces_none_and_is_known_by_its_own_start() {
     let part = Claimant {
         replaces_nobody: true,
-        ..contender(9)
+        ..claimant(9)
     };
     let fresh = NewLease {
         now: Timestamp::from_millisecond(5).unwrap(),
@@ -174,7 +174,7 @@ fn an_execution_that_does_less_replaces_none_and_is_known_by_its_own_start() {
     let claimed =
         |me: &Claimant, lock: &Lock| decide(&LockRequest::Claim(me.clone()), Some(lock), &fresh).outcome;
     // Even a later start does not let a partial execution replace one that deploys everything.
-    let whole = contender(1);
+    let whole = claimant(1);
     assert!(matches!(
         claimed(&whole, &held(&part)),
         Some(LockOutcome::Held(_))
@@ -190,7 +190,7 @@ fn an_execution_that_does_less_replaces_none_and_is_known_by_its_own_start() {
 #[test]
 fn a_lock_reads_as_it_was_written_and_shows_no_token() {
     let waiter = Waiter {
-        contender: contender(2),
+        claimant: claimant(2),
         registration: Registration {
             token: Token::new("secret"),
             entered_at: "1".into(),
@@ -220,10 +220,10 @@ fn a_holder_that_has_ended_gets_time_once_and_is_then_replaced_by_a_claimant() {
         kept_until: Some(now + grace),
         ..lock.clone()
     };
-    let claim = || LockRequest::Claim(contender(2));
+    let claim = || LockRequest::Claim(claimant(2));
     let wait = || {
         LockRequest::Wait(Waiter {
-            contender: contender(2),
+            claimant: claimant(2),
             registration: Registration {
                 token: Token::new("t"),
                 entered_at: "1".into(),
@@ -240,7 +240,7 @@ fn a_holder_that_has_ended_gets_time_once_and_is_then_replaced_by_a_claimant() {
     }
     let after = |request, now| kept.after_the_holder_ended(request, now, grace);
     assert_eq!(after(claim(), now), None);
-    let taken = LockRequest::TakeOver(contender(2), ended);
+    let taken = LockRequest::TakeOver(claimant(2), ended);
     assert_eq!(after(claim(), now + grace), Some(taken));
     // An execution that waits is woken by the release, or replaced by the next claimant.
     assert_eq!(after(wait(), now + grace), None);
@@ -278,23 +278,42 @@ fn who_may_not_wait_fails_with_the_execution_that_deploys() {
 fn a_superseded_execution_names_the_commit_that_replaced_it() {
     let newer = Claimant {
         commit: Some("c0ffee".to_owned()),
-        ..contender(2)
+        ..claimant(2)
     };
     let fresh = NewLease {
         now: Timestamp::from_millisecond(5).unwrap(),
         run: BuildFolder::from_random([7; 16]),
     };
     let lock = Lock::new(newer, 0, &fresh);
-    let found = decide(&LockRequest::Claim(contender(1)), Some(&lock), &fresh);
+    let found = decide(&LockRequest::Claim(claimant(1)), Some(&lock), &fresh);
     let module = ModuleId::parse("p", "d", "g", "m").unwrap();
     let response = |outcome: LockOutcome| serde_json::to_value(outcome.response(&module)).unwrap();
     assert_eq!(
         response(found.outcome.unwrap()),
         serde_json::json!({"state": "SUPERSEDED", "superseded_by": "e2", "superseded_by_commit": "c0ffee"})
     );
-    let unknown = LockOutcome::Superseded(Box::new(contender(3)));
+    let unknown = LockOutcome::Superseded(Box::new(claimant(3)));
     assert_eq!(
         response(unknown),
         serde_json::json!({"state": "SUPERSEDED", "superseded_by": "e3"})
     );
+}
+
+#[test]
+fn a_claimant_looks_after_the_holder_that_it_may_follow() {
+    let (me, small) = (
+        claimant(2),
+        Claimant {
+            replaces_nobody: true,
+            ..claimant(2)
+        },
+    );
+    let lock = lock_of(1);
+    let held = LockOutcome::Held(lock.clone());
+    let superseded = LockOutcome::Superseded(Box::new(claimant(3)));
+    let claim = |claimant: &Claimant| LockRequest::of(claimant.clone(), None);
+    assert_eq!(held.blocker(&claim(&me)), Some(Blocker::Lock(&lock)));
+    assert_eq!(superseded.blocker(&claim(&me)), None, "a newer one is next");
+    assert_eq!(superseded.blocker(&claim(&small)), Some(Blocker::Holder(&arn(3))));
+    assert_eq!(LockOutcome::Acquired(lock).blocker(&claim(&me)), None);
 }
