@@ -210,14 +210,15 @@ fn every_function_has_what_it_reads_from_its_environment() {
 }
 
 #[test]
-fn every_function_is_built_from_its_own_crate() {
+fn every_function_is_a_binary_of_its_own() {
     let template = template();
     for (resource, name, _) in FUNCTIONS {
         let function = &template["Resources"][format!("{resource}Function")];
         assert_eq!(function["Metadata"]["BuildMethod"], "rust-cargolambda");
         assert_eq!(function["Metadata"]["BuildProperties"]["Binary"], name);
         let folder = function["Properties"]["CodeUri"].as_str().unwrap();
-        assert!(file(&format!("{folder}/Cargo.toml")).contains(&format!("name = \"{name}\"")));
+        let binary = format!("[[bin]]\nname = \"{name}\"\npath = \"{name}/src/main.rs\"\n");
+        assert!(file(&format!("{folder}/Cargo.toml")).contains(&binary), "{name}");
     }
 }
 

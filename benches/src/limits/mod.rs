@@ -46,7 +46,8 @@ pub async fn measure(only: Option<Measurement>, ui: &Ui) -> Result<Part> {
         None => Some(release_build::build_function("plan-deployment", ui).await?),
     };
     if wanted(Measurement::Fingerprint) {
-        let built = release_build::build(&["seedflow-fingerprint"], ui).await?;
+        const FINGERPRINT: &str = "seedflow-fingerprint";
+        let built = release_build::build(FINGERPRINT, &[FINGERPRINT], ui).await?;
         sections.push(fingerprint::measure(&built[0], &large_bundle(ui).await?, ui).await?);
     }
     if wanted(Measurement::Functions) || wanted(Measurement::Calls) {

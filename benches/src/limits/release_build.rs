@@ -1,8 +1,6 @@
 //! Release builds, as on AWS but for this machine's architecture.
 //!
-//! One cargo process builds all packages, so that two cores are busy. Packages built together share the features of
-//! their dependencies. Linking (LTO) removes the features that a function doesn't use: `check-md5` built alone differs
-//! by less than a thousandth.
+//! One cargo process builds all binaries of a package, so that all cores are busy.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -24,23 +22,29 @@ pub struct Binary {
 }
 
 pub async fn build_functions(ui: &Ui) -> Result<Vec<Binary>> {
-    let paths = build(&workspace::FUNCTIONS, ui).await?;
+    let paths = build(workspace::FUNCTIONS_PACKAGE, &workspace::FUNCTIONS, ui).await?;
     let built = workspace::FUNCTIONS.into_iter().zip(paths);
     Ok(built.map(|(name, path)| Binary { name, path }).collect())
 }
 
 pub async fn build_function(name: &'static str, ui: &Ui) -> Result<Binary> {
-    let path = build(&[name], ui).await?.remove(0);
+    let path = build(workspace::FUNCTIONS_PACKAGE, &[name], ui).await?.remove(0);
     Ok(Binary { name, path })
 }
 
-/// Builds packages in the release profile and returns their executables in the same order.
-pub async fn build(packages: &[&str], ui: &Ui) -> Result<Vec<PathBuf>> {
-    let task = ui.task(format!("Release build of {}", packages.join(", ")));
+/// Builds binaries of a package in the release profile and returns their executables in the same order.
+pub async fn build(package: &str, binaries: &[&str], ui: &Ui) -> Result<Vec<PathBuf>> {
+    let task = ui.task(format!("Release build of {}", binaries.join(", ")));
     let mut command = child_guard::command(std::env::var_os("CARGO").unwrap_or("cargo".into()), None)?;
     command
-        .args(["build", "--release", "--message-format=json-render-diagnostics"])
-        .args(packages.iter().flat_map(|package| ["-p", package]))
+        .args([
+            "build",
+            "--release",
+            "--message-format=json-render-diagnostics",
+            "-p",
+            package,
+        ])
+        .args(binaries.iter().flat_map(|binary| ["--bin", binary]))
         .current_dir(workspace::root()?)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -56,9 +60,9 @@ pub async fn build(packages: &[&str], ui: &Ui) -> Result<Vec<PathBuf>> {
         bail!("cargo could not make a release build ({status}):\n{log}");
     }
     let messages = messages?;
-    let paths = packages.iter().map(|package| {
-        let path = executable(&messages, package);
-        path.with_context(|| format!("cargo built {package} but named no executable"))
+    let paths = binaries.iter().map(|binary| {
+        let path = executable(&messages, binary);
+        path.with_context(|| format!("cargo built {binary} but named no executable"))
     });
     let paths = paths.collect::<Result<_>>()?;
     task.done("built");
@@ -73,11 +77,11 @@ async fn whole(mut from: impl AsyncRead + Unpin) -> Result<String> {
     Ok(text)
 }
 
-fn executable(messages: &str, package: &str) -> Option<PathBuf> {
+fn executable(messages: &str, binary: &str) -> Option<PathBuf> {
     messages.lines().find_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
         let path = message["executable"].as_str()?;
-        (message["target"]["name"] == package).then(|| path.into())
+        (message["target"]["name"] == binary).then(|| path.into())
     })
 }
 
@@ -86,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_executable_of_the_package_is_found() {
+    fn the_executable_of_the_binary_is_found() {
         let messages = "{\"target\":{\"name\":\"a\"},\"executable\":\"/a\"}\nnoise\n{\"target\":{\"name\":\"b\"},\"executable\":\"/b\"}";
         assert_eq!(executable(messages, "b"), Some("/b".into()));
         assert_eq!(executable(messages, "c"), None);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use seedflow_local::process::cargo_build;
-use seedflow_local::process::workspace::{self, FUNCTIONS};
+use seedflow_local::process::workspace::{self, FUNCTIONS_PACKAGE};
 use tokio::process::Command;
 
 /// Builds a program with the features of the functions and the tests, for which its dependencies are compiled already.
@@ -13,10 +13,15 @@ pub async fn built(package: &str, program: &str) -> PathBuf {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
     cargo.current_dir(&root).args(["build", "--bin", program]);
     let messages = "--message-format=json-render-diagnostics";
-    cargo.args(["-p", package, "-p", "seedflow-e2e", messages]);
-    for function in FUNCTIONS {
-        cargo.args(["-p", function]);
-    }
+    cargo.args([
+        "-p",
+        package,
+        "-p",
+        "seedflow-e2e",
+        "-p",
+        FUNCTIONS_PACKAGE,
+        messages,
+    ]);
     cargo_build::without_cargo_variables(&mut cargo);
     let built = cargo.stdin(Stdio::null()).output().await.expect("starting cargo");
     let said = String::from_utf8_lossy(&built.stderr);

@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::process::child_guard::{self, ChildGuard};
 use crate::process::output_tail;
-use crate::process::workspace::{FUNCTIONS, root};
+use crate::process::workspace::{FUNCTIONS, FUNCTIONS_PACKAGE, root};
 use seedflow_terminal::Task;
 
 /// How the functions are compiled.
@@ -41,9 +41,7 @@ pub async fn build_functions(profile: Profile, task: &Task) -> Result<BTreeMap<S
         // No other package: what a dependency can do for tests would be in the functions.
         Profile::Release => command.arg("--release"),
     };
-    for function in FUNCTIONS {
-        command.args(["-p", function]);
-    }
+    command.args(["-p", FUNCTIONS_PACKAGE]);
     without_cargo_variables(&mut command);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut cargo = ChildGuard::spawn(command)?;

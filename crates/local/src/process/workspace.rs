@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// The functions of the workflow: each is a package, and a binary of the same name.
+/// The package of all functions.
+pub const FUNCTIONS_PACKAGE: &str = "seedflow-functions";
+
+/// The functions of the workflow: the binaries of their package.
 pub const FUNCTIONS: [&str; 17] = [
     "acquire-lock",
     "check-md5",

@@ -121,12 +121,17 @@ fn file_name(uri: &str) -> &str {
 fn packaged(template: &str, functions: &BTreeMap<String, PathBuf>, definitions: &Path) -> Result<String> {
     let mut packaged = String::with_capacity(template.len());
     let mut replaced = 0;
+    // All functions are built from one folder. A function's metadata, which names its binary, is before its properties.
+    let mut binary = "";
     for line in template.lines() {
         let indent = &line[..line.len() - line.trim_start().len()];
-        if let Some(code) = line.trim().strip_prefix("CodeUri: ") {
+        if let Some(name) = line.trim().strip_prefix("Binary: ") {
+            binary = name.trim();
+        }
+        if line.trim().starts_with("CodeUri: ") {
             let package = functions
-                .get(file_name(code.trim()))
-                .with_context(|| format!("template.yaml names an unknown function {code}"))?;
+                .get(binary)
+                .with_context(|| format!("template.yaml names an unknown function {binary:?}"))?;
             packaged += &format!("{indent}CodeUri: {}\n", quoted(package));
             replaced += 1;
         } else if let Some(definition) = line.trim().strip_prefix("DefinitionUri: ") {
@@ -264,10 +269,14 @@ mod tests {
 
     #[test]
     fn an_unknown_function_is_an_error() {
-        let error = packaged("  CodeUri: functions/other\n", &packages(), Path::new("/d"))
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("functions/other"), "{error}");
+        let error = packaged(
+            "  Binary: other\n  CodeUri: functions\n",
+            &packages(),
+            Path::new("/d"),
+        )
+        .unwrap_err()
+        .to_string();
+        assert!(error.contains("\"other\""), "{error}");
     }
 
     #[test]
