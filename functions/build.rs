@@ -1,4 +1,4 @@
-//! Links without unwind tables in the release profile (decision 71).
+//! Links without unwind tables in the release profile (decision 69).
 
 fn main() {
     println!("cargo::rerun-if-changed=discard-unwind-tables.ld");
