@@ -125,6 +125,12 @@ impl<R: Read + Seek> manifest::Repository for Repository<R> {
         let files = self.directory.entries.iter().filter(|entry| !entry.folder);
         files.map(|entry| entry.path.clone()).collect()
     }
+
+    fn names_in(&self, folder: &str) -> Vec<String> {
+        let below = self.directory.below(folder);
+        let files = below.filter(|(name, entry)| !entry.folder && !name.contains('/'));
+        files.map(|(name, _)| name.to_owned()).collect()
+    }
 }
 
 impl Directory {

@@ -37,6 +37,17 @@ pub trait Repository {
     /// The paths of all files.
     fn files(&self) -> Vec<String>;
 
+    /// The names of the files directly in a folder, `""` for the root. It is asked for each module.
+    fn names_in(&self, folder: &str) -> Vec<String> {
+        let prefix = match folder {
+            "" => String::new(),
+            folder => format!("{folder}/"),
+        };
+        let files = self.files().into_iter();
+        let names = files.filter_map(|file| file.strip_prefix(&prefix).map(str::to_owned));
+        names.filter(|name| !name.contains('/')).collect()
+    }
+
     /// Whether git ignores a file that is there, so that a push would lack it.
     fn is_ignored(&self, _path: &str) -> bool {
         false
@@ -86,6 +97,10 @@ impl<R: Repository, S: Repository> Repository for WithSources<R, S> {
 
     fn files(&self) -> Vec<String> {
         self.own.files()
+    }
+
+    fn names_in(&self, folder: &str) -> Vec<String> {
+        self.own.names_in(folder)
     }
 
     fn is_ignored(&self, path: &str) -> bool {

@@ -62,15 +62,14 @@ fn beside(
     path: &str,
     search: impl for<'n> Fn(&str, &[&'n str]) -> Option<&'n str>,
 ) -> Option<String> {
-    let (folder, name) = path
-        .rfind('/')
-        .map_or(("", path), |slash| path.split_at(slash + 1));
-    let files = repository.files();
-    let names: Vec<&str> = files
-        .iter()
-        .filter_map(|file| file.strip_prefix(folder))
-        .collect();
-    search(name, &names).map(|found| format!("{folder}{found}"))
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let names = repository.names_in(folder);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let found = search(name, &names)?;
+    Some(match folder {
+        "" => found.to_owned(),
+        folder => format!("{folder}/{found}"),
+    })
 }
 
 #[cfg(test)]
