@@ -81,7 +81,7 @@ async fn execution_of(stack: &TestStack, key: &str) -> String {
 }
 
 /// What Step Functions says of that execution, if there is one.
-async fn described(stack: &TestStack, key: &str) -> Option<Value> {
+pub(super) async fn described(stack: &TestStack, key: &str) -> Option<Value> {
     newest_of(stack, &stack.about().state_machine_arn, key).await
 }
 
