@@ -88,7 +88,7 @@ fn helpers(server: &GitServer) -> Module {
         .file("which.txt", "one")
 }
 
-/// A repository with two modules, one of which gets a data file, and an archive with one more.
+/// A repository with two modules, and a data file for one of them; an archive with a third module.
 fn host(server: &GitServer) -> (HostedRepository, String) {
     let repository = server.repository("modules");
     for (path, content) in helpers(server).files() {

@@ -82,7 +82,7 @@ pub struct Claimant {
 }
 
 impl Claimant {
-    /// An execution of which only its name and its start are known. It replaces older ones.
+    /// An execution by its name and its start, for a caller that knows nothing else about it. It replaces older ones.
     #[must_use]
     pub const fn new(execution: ExecutionArn, started_at: Timestamp) -> Self {
         Self {

@@ -1,6 +1,7 @@
 """Sends the calls of old versions of boto3 to the stack: before 1.28 (botocore 1.31) it ignores AWS_ENDPOINT_URL.
 
-Python imports this file when it starts, in virtual environments too.
+Python imports this file when it starts, in virtual environments too. So it also spares the AWS CLI of builds its collection of
+garbage.
 """
 
 import gc
@@ -65,8 +66,8 @@ def import_the_next():
         spec.loader.exec_module(module_from_spec(spec))
 
 
-# Collecting garbage is a fifth of the processor time of a command that ends at once.
-# Python before 3.10 doesn't have the whole command line here.
+# Collecting garbage is a fifth of the processor time of a command that ends at once. Before 3.10 the command line isn't known
+# here.
 if "aws" in [os.path.basename(word) for word in getattr(sys, "orig_argv", [])[1:2]]:
     gc.disable()
 sys.meta_path.insert(0, Finder)
