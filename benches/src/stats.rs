@@ -98,12 +98,6 @@ pub fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
-/// Seconds as minutes: `5 minutes`.
-pub fn minutes(seconds: f64) -> String {
-    let minutes = seconds / 60.0;
-    format!("{minutes} minute{}", if minutes == 1.0 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

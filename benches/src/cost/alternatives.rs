@@ -22,27 +22,21 @@ pub fn tooling() -> f64 {
     TOOLING / 60.0 * BuildMinute.dollars()
 }
 
-/// A CI job that deploys with seed-farmer's client and waits for builds with commands of this length, or for none.
-pub fn job(commands: Option<f64>) -> f64 {
-    let client = commands.map_or(CLIENT_UNCHANGED, |commands| {
-        CLIENT + commands + PROVISIONING + TOOLING
-    });
-    ((CHECKOUT + INSTALLATION + client) / 60.0).ceil() * RunnerMinute.dollars()
+/// A CI job that deploys with seed-farmer's client and waits for builds with commands of this length.
+pub fn job(commands: f64) -> f64 {
+    let seconds = CHECKOUT + INSTALLATION + CLIENT + commands + PROVISIONING + TOOLING;
+    (seconds / 60.0).ceil() * RunnerMinute.dollars()
 }
 
 /// A price in dollars, by the seconds of a build.
 type Price = fn(f64) -> f64;
 
 /// The ways to wait for a build's end, and the price of each for a build of this many seconds. The first is Seedflow's.
-pub const WAYS: [(&str, Price); 7] = [
+pub const WAYS: [(&str, Price); 5] = [
     ("event and task token (Seedflow)", event),
     ("Wait, function, Choice, every 5 s", |build| polling(build, 5.0)),
     ("every 10 s", |build| polling(build, 10.0)),
     ("every 30 s", |build| polling(build, 30.0)),
-    ("every 10 s, without a function", |build| {
-        3.0 * (build / 10.0).ceil() * Transition.dollars()
-    }),
-    ("a function of 128 MB that sleeps", sleeping),
     ("Step Functions' `startBuild.sync`", |_| Transition.dollars()),
 ];
 
@@ -64,11 +58,6 @@ pub fn polling(build: f64, interval: f64) -> f64 {
     dollars(invocations(polls, MEMORY, POLL), &[(Transition, 3.0 * polls)])
 }
 
-fn sleeping(build: f64) -> f64 {
-    let calls = (build / LONGEST_FUNCTION).ceil();
-    dollars(invocations(calls, 128.0, build / calls), &[(Transition, calls)])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,9 +74,8 @@ mod tests {
     fn started_minutes_are_billed() {
         // CodeBuild's own 20 s make a second minute of a build of one minute.
         assert_eq!([0.0, 40.0, 60.0, 300.0].map(build_minutes), [1.0, 1.0, 2.0, 6.0]);
-        // 27.4 + 13.2 s, and 27.4 + 16.1 + 31.2 + 300 s.
-        same(job(None), 0.006);
-        same(job(Some(300.0)), 0.042);
+        // 27.4 + 16.1 + 31.2 + 300 s.
+        same(job(300.0), 0.042);
     }
 
     #[test]
@@ -98,7 +86,5 @@ mod tests {
         let round = 0.000_025 + 0.000_005 + 0.000_000_2 + 0.125 * 0.000_013_333_4;
         same(event(599.0), event(60.0));
         same(event(600.0) - event(60.0), round);
-        // A function runs for fifteen minutes at most.
-        same(sleeping(1200.0), 2.0 * 0.000_025_2 + 150.0 * 0.000_013_333_4);
     }
 }

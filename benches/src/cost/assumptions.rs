@@ -24,10 +24,8 @@ assumptions! {
     PROVISIONING = 20.0 "s", "CodeBuild's own phases in a build, which are billed. The logs and requests of builds are the same in all columns and not counted";
     TOOLING = 11.2 "s", "seed-farmer 8.0.9's own commands in a build (installing itself 4.0, the others 7.1), measured with cold caches; a check inside the container installs the same";
     CLIENT = 16.1 "s", "seed-farmer's client besides a build of 3 s, measured next to Seedflow's emulator on two cores, with the 12 s that it sleeps in every run";
-    CLIENT_UNCHANGED = 13.2 "s", "the same if nothing changed, measured";
     INSTALLATION = 17.4 "s", "its installation by pip in a CI job, measured";
     CHECKOUT = 10.0 "s", "the checkout in that job";
     LOOK = 600.0 "s", "after which Seedflow checks a build itself in case its event was lost";
     POLL = 0.1 "s", "a poll in a warm function, in favour of polling";
-    LONGEST_FUNCTION = 900.0 "s", "the [longest run](https://docs.aws.amazon.com/lambda/latest/dg/configuration-timeout.html) of a function, after which one that sleeps is called again";
 }

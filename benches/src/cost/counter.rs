@@ -13,13 +13,13 @@ use seedflow_local::client::deployment::{self, Finished};
 use seedflow_local::proxy::Caller;
 use seedflow_local::stack::Stack;
 use seedflow_terminal::Ui;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::assumptions::BUNDLE;
 use super::usage::{CHANGED, Counts, MODULES, Usage, list};
 use crate::limits::bundle::incompressible;
+use crate::limits::calls;
 
-const PATIENCE: Duration = Duration::from_secs(300);
 /// Longer than a queue gathers messages for a function.
 const QUIET: Duration = Duration::from_secs(10);
 const PROJECT: &str = "cost";
@@ -64,24 +64,15 @@ async fn deploy_module(stack: &Stack, module: &Module, state: &str) -> Result<()
     files.write(stack.folder());
     let bundle = bundle::folder(&folder, &folder.with_extension("zip"))?;
     let module = ModuleId::parse(PROJECT, "alone", "group", "module")?;
-    let (api, connection) = (stack.api(), stack.connection());
-    let source = deployment::upload(&api, connection, &module, &bundle).await?;
-    let input = deployment::input(&module, &source, &Map::new(), false);
-    let execution = deployment::start(&api, connection, &input).await?;
-    follow(stack, &execution, |finished| finished.state() == state).await
+    calls::deploy_module(stack, &module, &bundle, state).await?;
+    Ok(())
 }
 
 async fn deploy(stack: &Stack, repository: &Repository) -> Result<()> {
     let folder = stack.folder().join("repository-of-costs");
     repository.write(&folder);
     let execution = start_deployment(stack, PROJECT, &folder, false).await?;
-    follow(stack, &execution, Finished::succeeded).await
-}
-
-async fn follow(stack: &Stack, execution: &str, as_expected: impl Fn(&Finished) -> bool) -> Result<()> {
-    let finished = deployment::follow(&stack.api(), execution, Some(PATIENCE), |_| {}).await?;
-    let (state, cause) = (finished.state(), &finished.cause);
-    ensure!(as_expected(&finished), "a deployment ended as {state}: {cause}");
+    calls::follow(stack, &execution, Finished::succeeded).await?;
     Ok(())
 }
 

@@ -7,21 +7,19 @@ use anyhow::Result;
 use super::alternatives::{WAYS, build_minutes, event, job, polling, tooling};
 use super::assumptions::{ASSUMPTIONS, TOOLING};
 use super::fixed_costs;
-use super::prices::Item::{AdvancedParameter, ArmBuildMinute, BuildMinute, Key};
+use super::prices::Item::{AdvancedParameter, BuildMinute, Key};
 use super::prices::PRICES;
 use super::usage::{CHANGED, Counts, MODULES, Usage};
 use crate::machine::Machine;
 use crate::report::{fill, row, rows};
-use crate::stats::{amount, dollars, minutes, percent, ratio, times};
+use crate::stats::{amount, dollars, percent, ratio, times};
 
-/// The length of the builds' commands in comparisons, in seconds.
+/// The lengths of the builds' commands that are waited for, in seconds.
 const BUILDS: [f64; 3] = [60.0, 300.0, 1200.0];
-/// The length in the summary and in the example of a team.
+/// The length everywhere else.
 const USUAL: f64 = 300.0;
 /// The deployments of 22 working days.
 const DEPLOYMENTS: f64 = 20.0 * 22.0;
-/// The shares of unchanged modules in the comparison with containers.
-const SHARES: [f64; 6] = [0.0, 0.25, 0.5, 0.75, 0.9, 1.0];
 /// The columns of a team's month: Seedflow, the check inside the container, seed-farmer's client in CI.
 const TEAM: [&str; 3] = ["s", "c", "f"];
 
@@ -45,7 +43,6 @@ pub fn document(counts: &Counts, machine: &Machine) -> Result<String> {
     );
     set("container ratio", ratio(container / unchanged));
     set("break-even", percent(break_even(ours, containers)));
-    set("tooling minutes", format!("{:.2}", TOOLING / 60.0));
     set("modules", MODULES.to_string());
     set("changed modules", CHANGED.to_string());
     set("polling ratio", ratio(polling(USUAL, 10.0) / event(USUAL)));
@@ -56,23 +53,19 @@ pub fn document(counts: &Counts, machine: &Machine) -> Result<String> {
         amount((fixed.dollars() / (container - unchanged)).ceil()),
     );
     set("items", rows(items([&counts[0], &counts[1]])));
-    set("shares", rows(SHARES.map(|share| mixed(share, ours, containers))));
     set("ways", rows(ways()));
-    set("jobs", rows(jobs(ours)));
     set("counted", rows(counted(counts)));
     set("prices", rows(prices()));
     set("assumptions", rows(assumptions()));
     for name in ["Date", "Commit", "Emulator"] {
         set(name, machine.fact(name).to_owned());
     }
-    let on_arm = build_minutes(TOOLING) * ArmBuildMinute.dollars();
     for (name, price) in [
         ("changed", changed),
         ("unchanged", unchanged),
         ("nothing", nothing),
         ("some", some),
         ("container", container),
-        ("container on arm", on_arm),
         ("container for all", container * MODULES as f64),
         ("tooling", tooling()),
         ("waiting", event(USUAL)),
@@ -101,10 +94,7 @@ fn add_team(values: &mut Values, container: f64, workflow: f64, fixed: f64) {
     let deployed = DEPLOYMENTS * CHANGED as f64;
     let (builds, tooling) = (build(USUAL) * deployed, tooling() * deployed);
     let containers = container * DEPLOYMENTS * (MODULES - CHANGED) as f64;
-    let (push, runner) = (
-        BuildMinute.dollars() * DEPLOYMENTS,
-        job(Some(USUAL)) * DEPLOYMENTS,
-    );
+    let (push, runner) = (BuildMinute.dollars() * DEPLOYMENTS, job(USUAL) * DEPLOYMENTS);
     let parts = [
         ("builds", [builds; 3]),
         ("tooling", [0.0, tooling, tooling]),
@@ -138,33 +128,16 @@ fn items(usages: [&Usage; 2]) -> Vec<Row> {
         }
     }
     let push = BuildMinute.dollars();
-    let with_builds = BUILDS.map(|seconds| {
-        let (length, billed) = (minutes(seconds), build_minutes(seconds));
-        let name = format!("sum, with builds whose commands take {length}, billed {billed}");
-        (name, [build(seconds), 0.0])
-    });
-    let sums = [("**sum**", [0.0; 2]), ("sum, started by a push", [push; 2])];
-    let sums = sums.map(|(name, more)| (name.to_owned(), more));
-    rows.extend(sums.into_iter().chain(with_builds).map(|(name, more)| {
-        let cells = [0, 1].map(|at| {
-            [
-                String::new(),
-                dollars(1000.0 * (usages[at].bill.dollars() + more[at])),
-            ]
-        });
-        row(name, cells.into_iter().flatten())
+    let sums = [
+        ("**sum**", [0.0; 2]),
+        ("sum, started by a push", [push; 2]),
+        ("sum, with the builds", [build(USUAL), 0.0]),
+    ];
+    rows.extend(sums.map(|(name, more)| {
+        let sum = |at: usize| dollars(1000.0 * (usages[at].bill.dollars() + more[at]));
+        row(name, [String::new(), sum(0), String::new(), sum(1)])
     }));
     rows
-}
-
-/// 1,000 deployments of one module each, with this share of unchanged ones.
-fn mixed(share: f64, ours: [f64; 2], containers: [f64; 2]) -> Row {
-    let mix = |[changed, unchanged]: [f64; 2]| 1000.0 * ((1.0 - share) * changed + share * unchanged);
-    let (ours, theirs) = (mix(ours), mix(containers));
-    row(
-        percent(share),
-        [dollars(ours), dollars(theirs), times(theirs / ours)],
-    )
 }
 
 /// The share of unchanged modules from which one way is cheaper than another; infinite if it never is.
@@ -183,18 +156,6 @@ fn ways() -> impl Iterator<Item = Row> {
             name,
             prices.into_iter().chain([times(price(USUAL) / event(USUAL))]),
         )
-    })
-}
-
-fn jobs([changed, unchanged]: [f64; 2]) -> impl Iterator<Item = Row> {
-    let name = |seconds| format!("changed, commands of {}", minutes(seconds));
-    let of_builds = BUILDS.map(|seconds| (name(seconds), changed, tooling(), job(Some(seconds))));
-    let all = of_builds
-        .into_iter()
-        .chain([("unchanged".to_owned(), unchanged, 0.0, job(None))]);
-    all.map(|(name, ours, tooling, job)| {
-        let prices = [ours, ours + BuildMinute.dollars(), tooling, job, tooling + job];
-        row(name, prices.map(|price| dollars(1000.0 * price)))
     })
 }
 

@@ -43,7 +43,6 @@ prices! {
     LogMonth, 0.03 for 1.0 "GB-month", "CloudWatch Logs, storage", "https://aws.amazon.com/cloudwatch/pricing/", "2026-09-29";
     Trace, 5.00 for 1e6 "1,000,000", "X-Ray, recorded traces", "https://aws.amazon.com/xray/pricing/", "undated copy";
     BuildMinute, 0.005 for 1.0 "minute", "CodeBuild, general1.small, Linux", "https://aws.amazon.com/codebuild/pricing/", "2026-09-28";
-    ArmBuildMinute, 0.0034 for 1.0 "minute", "CodeBuild, arm1.small, Linux", "https://aws.amazon.com/codebuild/pricing/", "2026-09-28";
     Metric, 0.30 for 1.0 "metric and month", "CloudWatch, custom metrics, of the first 10,000", "https://aws.amazon.com/cloudwatch/pricing/", "2026-09-29";
     Alarm, 0.10 for 1.0 "alarm and month", "CloudWatch, alarms of standard resolution", "https://aws.amazon.com/cloudwatch/pricing/", "2026-09-29";
     Dashboard, 3.00 for 1.0 "dashboard and month", "CloudWatch, dashboards", "https://aws.amazon.com/cloudwatch/pricing/", "2026-06-13";

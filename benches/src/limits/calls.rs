@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use seedflow_cli::checkout::bundle;
+use anyhow::{Context, Result, ensure};
+use seedflow_cli::checkout::bundle::{self, Bundle};
 use seedflow_core::ids::ModuleId;
 use seedflow_local::client::deployment::{self, Finished};
 use seedflow_local::process::workspace;
@@ -25,6 +25,9 @@ pub const CLIENT: [&str; 2] = ["s3:PutObject", "states:StartExecution"];
 /// A late event may still start a function after the execution has ended. A function that a queue starts waits up to
 /// five seconds for further messages.
 const SETTLED: Duration = Duration::from_secs(7);
+
+/// How long a deployment may take.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -109,22 +112,40 @@ impl Example {
     ) -> Result<(Value, Finished)> {
         let bundle = bundle::folder(&self.folder, &stack.folder().join("bench.zip"))?;
         stack.proxy().reset_calls();
-        let (api, connection) = (stack.api(), stack.connection());
-        let source = deployment::upload(&api, connection, &self.module, &bundle).await?;
-        let input = deployment::input(&self.module, &source, &Map::new(), false);
-        let execution = deployment::start(&api, connection, &input).await?;
-        let finished = deployment::follow(&api, &execution, Some(Duration::from_secs(300)), |_| {}).await?;
-        if finished.state() != kind.state() {
-            bail!(
-                "{} ended as {}: {}",
-                kind.name(),
-                finished.state(),
-                finished.cause
-            );
-        }
+        let deployed = deploy_module(stack, &self.module, &bundle, kind.state()).await?;
         counts.push((kind, Counted::of(&settled(stack).await)));
-        Ok((input, finished))
+        Ok(deployed)
     }
+}
+
+/// Uploads a bundle, starts its deployment and follows it to this state. Returns the input and the end.
+pub async fn deploy_module(
+    stack: &Stack,
+    module: &ModuleId,
+    bundle: &Bundle,
+    state: &str,
+) -> Result<(Value, Finished)> {
+    let (api, connection) = (stack.api(), stack.connection());
+    let source = deployment::upload(&api, connection, module, bundle).await?;
+    let input = deployment::input(module, &source, &Map::new(), false);
+    let execution = deployment::start(&api, connection, &input).await?;
+    let finished = follow(stack, &execution, |finished| finished.state() == state).await?;
+    Ok((input, finished))
+}
+
+/// Follows an execution, which has to end as expected.
+pub async fn follow(
+    stack: &Stack,
+    execution: &str,
+    as_expected: impl Fn(&Finished) -> bool,
+) -> Result<Finished> {
+    let finished = deployment::follow(&stack.api(), execution, Some(PATIENCE), |_| {}).await?;
+    let (state, cause) = (finished.state(), &finished.cause);
+    ensure!(
+        as_expected(&finished),
+        "the deployment ended as {state}, which is not as expected: {cause}"
+    );
+    Ok(finished)
 }
 
 /// The calls, once no further call is made.
