@@ -14,11 +14,9 @@ use serde_json::{Value, json};
 use super::calls::Deployed;
 use super::function::{Function, Program};
 use super::release_build::Binary;
-use crate::report::{Limit, Section};
+use crate::report::Section;
 use crate::stats::{Spread, grouped, megabytes};
 
-/// The largest size of a binary.
-const SIZE: u64 = 8_000_000;
 const COLD: usize = 15;
 const WARM: usize = 31;
 
@@ -199,13 +197,6 @@ fn section(all: &[Figures]) -> Section {
     sum[0] = "together".to_owned();
     sum[1] = grouped(together);
     rows.push(sum);
-    let limits = all.iter().map(|figures| {
-        Limit::count(
-            format!("{}, bytes of the stripped release binary", figures.name),
-            figures.size,
-            SIZE,
-        )
-    });
     Section {
         title: "The functions",
         about: format!(
@@ -213,7 +204,8 @@ fn section(all: &[Figures]) -> Section {
              module that was just deployed. Ready: from the process's start to its asking for an event. Cold: from the process's \
              start to its first answer, median of {COLD} processes. Warm: from the event to the answer, median of {WARM}. \
              Cold and warm include the AWS calls, which the emulator and the stack's proxy answer. Peak: the most that any of \
-             these processes held. Of functions that no module's workflow calls, only the size is measured."
+             these processes held. Of functions that no module's workflow calls, only the size is measured. `.ci/package` compares the \
+             sizes for AWS with their limit."
         ),
         columns: vec![
             "function",
@@ -225,7 +217,7 @@ fn section(all: &[Figures]) -> Section {
             "peak memory",
         ],
         rows,
-        limits: limits.collect(),
+        limits: Vec::new(),
     }
 }
 
