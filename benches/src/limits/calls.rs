@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use crate::report::{Limit, Section};
 
 /// The most calls of a changed and of an unchanged module: those of `tests/e2e/call_budget.rs` and the client's two.
-const LIMITS: [(Kind, u64); 3] = [(Kind::First, 41), (Kind::Changed, 38), (Kind::Unchanged, 13)];
+const LIMITS: [(Kind, u64); 3] = [(Kind::First, 42), (Kind::Changed, 39), (Kind::Unchanged, 13)];
 /// The client's calls; other calls of clients are made by this program.
 pub const CLIENT: [&str; 2] = ["s3:PutObject", "states:StartExecution"];
 /// A late event may still start a function after the execution has ended. A function that a queue starts waits up to
