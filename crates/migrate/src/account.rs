@@ -14,7 +14,7 @@ use seedflow_aws::services::ssm::{Found, ParameterStore};
 use seedflow_aws::services::sts;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::{fence, spilled_values};
-use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::state::DeploymentState;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ModuleId, Name, ParameterKind};
 use seedflow_core::module::deployed_record::{DeployedModule, Kept};
@@ -144,12 +144,12 @@ impl Account {
     }
 
     /// What Seedflow has stored of a deployment.
-    pub async fn state(&self, deployment: &DeploymentId) -> Result<State> {
+    pub async fn state(&self, deployment: &DeploymentId) -> Result<DeploymentState> {
         let mut whole = Vec::new();
         for (name, text) in self.modules.parameters.below(&deployment.path()).await? {
             whole.push((name, spilled_values::resolve(&self.modules.work, text).await?));
         }
-        Ok(State::of(deployment, whole))
+        Ok(DeploymentState::of(deployment, whole))
     }
 
     /// The versions of parameters by their names.

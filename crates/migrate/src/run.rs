@@ -16,7 +16,7 @@ use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
 use seedflow_core::deployment::repository;
 use seedflow_core::deployment::repository::{Loaded, Opened, Packing};
 use seedflow_core::deployment::selection::Forced;
-use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::state::DeploymentState;
 use seedflow_core::error::Result as Decided;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ModuleId};
@@ -55,7 +55,7 @@ struct Migration<'a> {
     theirs: BTreeMap<Option<Target>, seedfarmer::Deployment>,
     /// Where each module of the manifest goes.
     targets: BTreeMap<ModuleRef, Option<Target>>,
-    ours: State,
+    ours: DeploymentState,
     versions: VersionsByTarget,
     archives: Archives<File>,
     packings: BTreeMap<ModuleId, Packing>,

@@ -10,7 +10,7 @@ use seedflow_core::deployment::plan::{Plan, Wave, spill_long_inputs};
 use seedflow_core::deployment::plan_parts::PlanParts;
 use seedflow_core::deployment::previews::{self, Preview};
 use seedflow_core::deployment::remote_source::RemoteSource;
-use seedflow_core::deployment::rollback::Rollback;
+use seedflow_core::deployment::rollback::DeploymentRollback;
 use seedflow_core::error::{Refused, Result};
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
 use seedflow_core::module::commit_info::CommitInfo;
@@ -58,7 +58,7 @@ pub(crate) struct Planned {
     pub(crate) policy: Option<Decision>,
     /// Of a rollback, to what.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) rollback: Option<Rollback>,
+    pub(crate) rollback: Option<DeploymentRollback>,
     /// Warnings for people.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,

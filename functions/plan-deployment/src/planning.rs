@@ -9,9 +9,9 @@ use seedflow_core::deployment::planner::{PlannableGroup, Planning};
 use seedflow_core::deployment::previewable::{self, Wanted};
 use seedflow_core::deployment::remote_source::{FetchedSource, replaced};
 use seedflow_core::deployment::renames::Renames;
-use seedflow_core::deployment::rollback::{After, OnFailure, Rollback, To};
+use seedflow_core::deployment::rollback::{After, DeploymentRollback, OnFailure, To};
 use seedflow_core::deployment::selection::Forced;
-use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::state::DeploymentState;
 use seedflow_core::deployment::targets::{TargetProblems, TargetsAsked};
 use seedflow_core::deployment::{definitions, planner};
 use seedflow_core::error::{ErrorName, Result};
@@ -120,7 +120,7 @@ impl Handler {
 
     async fn deploy(
         &self,
-        (mut read, mut state, force, on_failure): (Read, State, &Forced, OnFailure),
+        (mut read, mut state, force, on_failure): (Read, DeploymentState, &Forced, OnFailure),
         request: &DeploymentInput,
         execution: &ExecutionArn,
         home: &AwsEnvironment,
@@ -197,7 +197,7 @@ impl Handler {
             .refuse(problems, (&plan, &state), ErrorName::Refused, home)
             .await?;
         plan.started_by.clone_from(&request.started_by);
-        plan.rollback = Some(Rollback {
+        plan.rollback = Some(DeploymentRollback {
             after: asked.after,
             ..earlier.record.rollback()
         });

@@ -5,7 +5,7 @@ use std::pin::pin;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_core::deployment::remote_source::RemoteSource;
 use seedflow_core::deployment::repository::Loaded;
-use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::state::DeploymentState;
 use seedflow_core::error::Result;
 use seedflow_core::ids::DeploymentId;
 
@@ -15,7 +15,7 @@ use crate::state;
 /// What was read.
 pub(crate) enum Repository {
     /// All of it, with the state of the deployment.
-    Whole(Box<(Read, State)>),
+    Whole(Box<(Read, DeploymentState)>),
     /// These sources have to be fetched first.
     Needs(Vec<RemoteSource>),
 }

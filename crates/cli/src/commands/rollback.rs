@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_core::deployment::plan::PlannedAction;
-use seedflow_core::deployment::rollback::Rollback as To;
+use seedflow_core::deployment::rollback::DeploymentRollback;
 use seedflow_core::error::ErrorName;
 use seedflow_core::ids::{DeploymentId, ExecutionArn, ExecutionName, ModuleId};
 use seedflow_core::module::deployed_record::DeployedModule;
@@ -106,7 +106,7 @@ impl Rollback {
         let output = planned(account, &preview, ui).await?;
         let (plan, to) = (
             Planned::of(&output, &account.work_bucket)?,
-            To::deserialize(&output["rollback"])?,
+            DeploymentRollback::deserialize(&output["rollback"])?,
         );
         let is_json = self.showing.is_json();
         if !is_json {

@@ -12,7 +12,7 @@ use super::changed_values::ChangedValue;
 use super::module_part::ModulePart;
 use super::preview_builds::Previews;
 use super::remote_source::FetchedSource;
-use super::rollback::Rollback;
+use super::rollback::DeploymentRollback;
 use crate::approval::ApprovalNeeded;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
@@ -113,7 +113,7 @@ pub struct Plan {
     pub whole: bool,
     /// Of a rollback, to what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollback: Option<Rollback>,
+    pub rollback: Option<DeploymentRollback>,
     /// The name of the execution to whose deployment it is rolled back if a module fails (`on_failure`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure_to: Option<String>,

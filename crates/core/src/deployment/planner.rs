@@ -22,7 +22,7 @@ use super::plan::{Item, Plan, PlannedAction, PlannedModule, Wave};
 pub use super::plannable::{PlannableGroup, PlannableModule};
 use super::preview_builds::Previews;
 use super::renames::Renames;
-use super::state::State;
+use super::state::DeploymentState;
 use crate::deployment::selection::{Forced, Selection};
 use crate::error::{Error, ErrorName, Result};
 use crate::ids::{DeploymentId, ExecutionArn, ModuleId, hyphens};
@@ -44,7 +44,7 @@ pub struct Planning<'a> {
     /// The execution that deploys.
     pub execution: &'a ExecutionArn,
     /// The stored state.
-    pub state: &'a State,
+    pub state: &'a DeploymentState,
     /// The versions of the parameters that modules refer to, in the Parameter Store of each module's target.
     pub versions: &'a VersionsByTarget,
     /// The renames, after which the state is given.
@@ -161,7 +161,7 @@ fn bringing(
 
 /// The modules that a plan deploys again: their records have the values that may change.
 #[must_use]
-pub fn deployed_again(plan: &Plan, state: &State) -> Vec<ModuleId> {
+pub fn deployed_again(plan: &Plan, state: &DeploymentState) -> Vec<ModuleId> {
     let deploys = plan
         .modules
         .iter()

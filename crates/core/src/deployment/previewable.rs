@@ -170,7 +170,7 @@ mod tests {
     use crate::deployment::planner;
     use crate::deployment::renames::Renames;
     use crate::deployment::selection::{Forced, Selection};
-    use crate::deployment::state::State;
+    use crate::deployment::state::DeploymentState;
     use crate::ids::{DeploymentId, ExecutionArn, ModuleId, Name, ParameterKind};
     use crate::module::fingerprint::{VersionsByTarget, deployspec_digest};
     use crate::module::input::Options;
@@ -276,7 +276,7 @@ mod tests {
         let planning = Planning {
             deployment: &deployment,
             execution: &ExecutionArn::new("arn:aws:states:r:1:execution:d:e"),
-            state: &State::of(&deployment, stored),
+            state: &DeploymentState::of(&deployment, stored),
             renames: &Renames::default(),
             versions: &VersionsByTarget::new(),
             only: &Selection(Vec::new()),

@@ -40,7 +40,7 @@ use crate::ids::{ModuleId, Name};
 use crate::module::input::{MAX_STACK_NAME, Options};
 
 use account_mappings::{Mappings, variable};
-use dependency_check::Group as DraftGroup;
+use dependency_check::DraftGroup;
 pub use deployspecs::unknown_fields as unknown_deployspec_fields;
 pub use diagnostic::Diagnostic;
 use diagnostic::{Diagnostics, Location};
