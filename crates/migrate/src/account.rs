@@ -13,7 +13,7 @@ use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::ssm::{Found, ParameterStore};
 use seedflow_aws::services::sts;
 use seedflow_aws::stores::module_store::ModuleStore;
-use seedflow_aws::stores::{fence, spilled_values};
+use seedflow_aws::stores::{spilled_values, stored_lock};
 use seedflow_core::deployment::state::DeploymentState;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ModuleId, Name, ParameterKind};
@@ -162,7 +162,7 @@ impl Account {
 
     /// Who holds a lock.
     pub async fn holder<S: Lockable>(&self, of: &S) -> Result<Option<ExecutionArn>> {
-        let found = fence::read(&self.modules.work, &of.lock_key()).await?;
+        let found = stored_lock::read(&self.modules.work, &of.lock_key()).await?;
         Ok(found.map(|(lock, _)| lock.holder.execution))
     }
 

@@ -10,7 +10,7 @@ use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::destroy;
 use seedflow_core::module::fingerprint::{Fingerprint, deployspec_digest};
 use seedflow_core::module::former_names::FormerNames;
-use seedflow_core::module::input::{Action, DeployInput, Options};
+use seedflow_core::module::input::{DeployInput, ModuleAction, Options};
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::plan::{CheckResult, Plan};
 use seedflow_core::module::rename;
@@ -114,7 +114,7 @@ impl Handler {
             )
         });
         let plan = Plan {
-            action: Action::Deploy,
+            action: ModuleAction::Deploy,
             module_stack: module_stack.transpose()?,
             module: request.module,
             former_names,

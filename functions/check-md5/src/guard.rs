@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 use seedflow_aws::stores::approvals::Approval;
-use seedflow_aws::stores::{fence, plans, policies};
+use seedflow_aws::stores::{plans, policies, stored_lock};
 use seedflow_core::approval::part as approved_part;
 use seedflow_core::deployment::module_part::ModulePart;
 use seedflow_core::deployment::plan_parts::PlanParts;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId};
-use seedflow_core::module::input::Action;
+use seedflow_core::module::input::ModuleAction;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::plan::Plan;
 use seedflow_core::policy::{ApprovalRule, Change, Changes, rego};
@@ -50,8 +50,8 @@ impl Handler {
     /// Whether a module is part of a plan that was approved, for rules that ask for it.
     pub async fn is_approved(&self, plan: &Plan, part: Option<&ModulePart>, at: At<'_>) -> Result<bool> {
         let change = match plan.action {
-            Action::Deploy => Change::Deploy,
-            Action::Destroy => Change::Destroy,
+            ModuleAction::Deploy => Change::Deploy,
+            ModuleAction::Destroy => Change::Destroy,
         };
         let policy = policies::of(&self.modules.work, &DeploymentId::from(&plan.module)).await?;
         let is_pinned = ApprovalRule::of(policy.as_ref()).approve_values;
@@ -81,7 +81,7 @@ impl Handler {
     async fn approved(&self, module: &ModuleId, part_of: Option<&ExecutionArn>) -> Result<PlanParts> {
         let deployment = DeploymentId::from(module);
         let whole = part_of.ok_or_else(|| approved_part::required(module))?;
-        let lock = fence::read(&self.modules.work, &deployment.lock_key()).await?;
+        let lock = stored_lock::read(&self.modules.work, &deployment.lock_key()).await?;
         let holds = lock.is_some_and(|(lock, _)| lock.is_held_by(whole));
         let approval = Approval {
             bucket: &self.modules.work,
@@ -98,7 +98,7 @@ impl Handler {
         let Some(part_of) = at.part_of else {
             return Ok(false);
         };
-        let lock = fence::read(&self.modules.work, &deployment.lock_key()).await?;
+        let lock = stored_lock::read(&self.modules.work, &deployment.lock_key()).await?;
         if !lock.is_some_and(|(lock, _)| lock.is_held_by(part_of)) {
             return Ok(false);
         }

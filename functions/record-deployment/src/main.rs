@@ -17,7 +17,7 @@ use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::s3::Expect;
 use seedflow_aws::stores::module_store::ModuleStore;
-use seedflow_aws::stores::{fence, plans};
+use seedflow_aws::stores::{plans, stored_lock};
 use seedflow_core::approval::ApprovalSummary;
 use seedflow_core::deployment::outcome::EndedExecution;
 use seedflow_core::deployment::plan::Plan;
@@ -98,20 +98,20 @@ impl Handler {
         let Event { execution, action } = event;
         match action {
             Action::Wait { lock } => {
-                fence::ensure_held(&self.modules.work, &lock, &execution).await?;
+                stored_lock::ensure_held(&self.modules.work, &lock, &execution).await?;
                 self.wait(&execution, now).await
             }
             Action::Start { lock } => {
-                fence::ensure_held(&self.modules.work, &lock, &execution).await?;
+                stored_lock::ensure_held(&self.modules.work, &lock, &execution).await?;
                 self.start(&execution, now).await
             }
             Action::End { lock, results } => {
-                fence::ensure_held(&self.modules.work, &lock, &execution).await?;
+                stored_lock::ensure_held(&self.modules.work, &lock, &execution).await?;
                 self.end(&execution, &lock, &results, now).await
             }
             Action::Refuse(refusal) => {
                 if let Some(lock) = &refusal.lock {
-                    fence::ensure_held(&self.modules.work, lock, &execution).await?;
+                    stored_lock::ensure_held(&self.modules.work, lock, &execution).await?;
                 }
                 self.record_refusal(&execution, refusal, now).await
             }

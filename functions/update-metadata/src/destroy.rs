@@ -8,7 +8,7 @@
 //! reported, because the module may never have existed.
 
 use jiff::Timestamp;
-use seedflow_aws::stores::fence;
+use seedflow_aws::stores::stored_lock;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId, ParameterKind};
 use seedflow_core::module::destroy;
@@ -50,7 +50,7 @@ impl Handler {
         let status = Status::destroy(before.as_ref(), module, execution, Some(build), &reasons, now)
             .started_by(lock.started_by.as_ref());
         // The last check before the first removal.
-        fence::ensure_held(&self.modules.work, lock, execution).await?;
+        stored_lock::ensure_held(&self.modules.work, lock, execution).await?;
         let timeline = Timeline::new(lock, &status, Some(build));
         let report = Report::of_destruction(plan, &status, &timeline, build);
         let recorded = Recorded {
@@ -93,7 +93,7 @@ impl Handler {
         let reasons = [reason.to_owned()];
         let status = Status::destroy(before.as_ref(), module, execution, None, &reasons, now)
             .started_by(lock.started_by.as_ref());
-        fence::ensure_held(&self.modules.work, lock, execution).await?;
+        stored_lock::ensure_held(&self.modules.work, lock, execution).await?;
         let timeline = Timeline::new(lock, &status, None);
         let report = Report::of_failure(module, &status, Some(&timeline), None);
         let recorded = Recorded {

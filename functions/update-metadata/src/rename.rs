@@ -4,7 +4,7 @@
 //! execution of the old name either has its lock before that, or finds the mark.
 
 use jiff::Timestamp;
-use seedflow_aws::stores::fence;
+use seedflow_aws::stores::stored_lock;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{ExecutionArn, ModuleId, ParameterKind};
 use seedflow_core::module::deployed_record::DeployedModule;
@@ -29,7 +29,7 @@ impl Handler {
     ) -> Result<Value> {
         let module = &lock.of;
         let old = from.id(module);
-        fence::ensure_held(&self.modules.work, lock, execution).await?;
+        stored_lock::ensure_held(&self.modules.work, lock, execution).await?;
         let kinds = [ParameterKind::Renamed];
         let marked = self.modules.parameters.stored(&old, &kinds).await?;
         let is_begun = marked.renamed_to() == Some(ModuleRef::from(module));
@@ -97,7 +97,7 @@ impl Handler {
 
     /// Refuses to rename a module while an execution of its old name runs.
     async fn refuse_busy(&self, old: &ModuleId, module: &ModuleId) -> Result<()> {
-        let Some((lock, _)) = fence::read(&self.modules.work, &old.lock_key()).await? else {
+        let Some((lock, _)) = stored_lock::read(&self.modules.work, &old.lock_key()).await? else {
             return Ok(());
         };
         Err(Error::new(

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorName, Result};
 use crate::ids::{DeploymentId, ExecutionArn};
 use crate::module;
 use crate::module::definition::{DefinedSource, Definition, Surroundings};
-use crate::module::input::Action;
+use crate::module::input::ModuleAction;
 use crate::module::metadata_reference::ModuleRef;
 use crate::policy::rego::RuleResult;
 
@@ -34,8 +34,8 @@ impl StartingModule<'_> {
     pub fn json(&self, around: &Surroundings<'_>) -> PlanJson {
         let plan = self.plan;
         let (action, name) = match plan.action {
-            Action::Deploy => (PlannedAction::Deploy, "deploy"),
-            Action::Destroy => (PlannedAction::Destroy, "destroy"),
+            ModuleAction::Deploy => (PlannedAction::Deploy, "deploy"),
+            ModuleAction::Destroy => (PlannedAction::Destroy, "destroy"),
         };
         let definition = || {
             let digest = &plan.fingerprint.bundle;
@@ -48,7 +48,7 @@ impl StartingModule<'_> {
             moves: self.planned.is_some_and(|planned| planned.moves),
             reasons: self.reasons.to_vec(),
             changes: Vec::new(),
-            definition: (plan.action == Action::Deploy).then(definition),
+            definition: (plan.action == ModuleAction::Deploy).then(definition),
             redeploy_if_changed: Vec::new(),
             execution: None,
         };
@@ -208,7 +208,7 @@ mod tests {
         );
         let alone = see(&plan, None);
         assert_eq!(alone["modules"][0]["definition"]["source"]["kind"], "bundle");
-        plan.action = Action::Destroy;
+        plan.action = ModuleAction::Destroy;
         let destroyed = see(&plan, None);
         assert_eq!(destroyed["counts"], json!({"destroy": 1}));
         assert!(destroyed["modules"][0].get("definition").is_none(), "{destroyed}");

@@ -130,7 +130,7 @@ fn request(only: &[&str], force: &[&str]) -> (Selection, Forced) {
         json!({"project": "p", "source": {"key": "uploads/r.zip"}, "only": only, "force_update": force});
     let request = crate::deployment::input::DeploymentInput::parse(&input, &limits).unwrap();
     match request.action {
-        crate::deployment::input::Action::Deploy { force, .. } => (request.only, force),
+        crate::deployment::input::DeploymentAction::Deploy { force, .. } => (request.only, force),
         _ => panic!("no deployment"),
     }
 }
