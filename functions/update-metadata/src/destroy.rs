@@ -12,7 +12,7 @@ use seedflow_aws::stores::stored_lock;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId, ParameterKind};
 use seedflow_core::module::destroy;
-use seedflow_core::module::destroy::Step;
+use seedflow_core::module::destroy::DestroyStep;
 use seedflow_core::module::report::Report;
 use seedflow_core::module::status::{State, Status};
 use seedflow_core::module::timeline::Timeline;
@@ -126,26 +126,26 @@ impl Handler {
         Ok(())
     }
 
-    async fn remove(&self, steps: &[Step], recorded: &Recorded<'_>) -> Result<()> {
+    async fn remove(&self, steps: &[DestroyStep], recorded: &Recorded<'_>) -> Result<()> {
         let module = &recorded.lock.of;
         for step in steps {
             match step {
-                Step::DropBundles => self.drop_bundles(module).await?,
-                Step::DropRecord => self.modules.work.delete(&module.record_key()).await?,
-                Step::DropParameters => {
+                DestroyStep::DropBundles => self.drop_bundles(module).await?,
+                DestroyStep::DropRecord => self.modules.work.delete(&module.record_key()).await?,
+                DestroyStep::DropParameters => {
                     let parameters = &self.modules.parameters;
                     parameters.delete(module, &destroy::OF_A_SUCCESS).await?;
                     for name in recorded.status.former_names.iter() {
                         self.unmark(&name.id(module)).await?;
                     }
                 }
-                Step::DropValues => self.modules.delete_values(module).await?,
-                Step::Report => self.modules.write_report(recorded.report).await?,
-                Step::Publish => {
+                DestroyStep::DropValues => self.modules.delete_values(module).await?,
+                DestroyStep::Report => self.modules.write_report(recorded.report).await?,
+                DestroyStep::Publish => {
                     self.publish(recorded.lock, recorded.status, recorded.timeline)
                         .await
                 }
-                Step::DropStatus => {
+                DestroyStep::DropStatus => {
                     let status = [ParameterKind::Status];
                     self.modules.parameters.delete(module, &status).await?;
                 }

@@ -12,7 +12,7 @@ use seedflow_core::module::destroy;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::refusal::Refusal;
 use seedflow_core::module::rename;
-use seedflow_core::module::rename::{Step, Stored};
+use seedflow_core::module::rename::{RenameStep, Stored};
 use seedflow_core::module::source::Source;
 use seedflow_core::workflow::lock::Lease;
 use serde_json::{Value, json};
@@ -48,22 +48,22 @@ impl Handler {
         let mut kept = None;
         for step in steps? {
             match step {
-                Step::KeepBundle(bundle) => kept = Some(self.keep_again(&bundle, module).await?),
-                Step::Record(record) => {
+                RenameStep::KeepBundle(bundle) => kept = Some(self.keep_again(&bundle, module).await?),
+                RenameStep::Record(record) => {
                     let bundle = kept.take();
                     let record = DeployedModule { bundle, ..*record };
                     self.modules.write_record(&record).await?;
                 }
-                Step::Parameter(write) => self.modules.write(module, write).await?,
-                Step::Unmark => self.unmark(module).await?,
-                Step::DropBundles => self.drop_bundles(&old).await?,
-                Step::DropRecord => self.modules.work.delete(&old.record_key()).await?,
-                Step::DropParameters => {
+                RenameStep::Parameter(write) => self.modules.write(module, write).await?,
+                RenameStep::Unmark => self.unmark(module).await?,
+                RenameStep::DropBundles => self.drop_bundles(&old).await?,
+                RenameStep::DropRecord => self.modules.work.delete(&old.record_key()).await?,
+                RenameStep::DropParameters => {
                     let parameters = &self.modules.parameters;
                     parameters.delete(&old, &destroy::OF_A_SUCCESS).await?;
                 }
-                Step::DropValues => self.modules.delete_values(&old).await?,
-                Step::DropStatus => {
+                RenameStep::DropValues => self.modules.delete_values(&old).await?,
+                RenameStep::DropStatus => {
                     let status = [ParameterKind::Status];
                     self.modules.parameters.delete(&old, &status).await?;
                 }
@@ -80,7 +80,7 @@ impl Handler {
         from: &ModuleRef,
         execution: &ExecutionArn,
         now: Timestamp,
-    ) -> Result<Vec<Step>> {
+    ) -> Result<Vec<RenameStep>> {
         let old = from.id(module);
         self.refuse_busy(&old, module).await?;
         let modules = &self.modules;

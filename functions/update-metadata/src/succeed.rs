@@ -12,7 +12,7 @@ use seedflow_core::module::report::Report;
 use seedflow_core::module::source::Source;
 use seedflow_core::module::status::Status;
 use seedflow_core::module::success;
-use seedflow_core::module::success::Step;
+use seedflow_core::module::success::SuccessStep;
 use seedflow_core::module::timeline::Timeline;
 use seedflow_core::module::workflow_metadata;
 use seedflow_core::module::workflow_metadata::WorkflowMetadata;
@@ -67,17 +67,17 @@ impl Handler {
         let (mut kept, mut spilled) = (None, 0);
         for step in success::steps(plan, &stored, &outputs, &metadata, &status) {
             match step {
-                Step::KeepBundle => kept = Some(self.keep_bundle(plan).await?),
-                Step::Record => {
+                SuccessStep::KeepBundle => kept = Some(self.keep_bundle(plan).await?),
+                SuccessStep::Record => {
                     let record = DeployedModule::new(plan, execution, kept.take(), now);
                     self.modules.write_record(&record).await?;
                 }
-                Step::Report => {
+                SuccessStep::Report => {
                     let report =
                         Report::of_success(plan, deployed.as_ref(), &status, &timeline, build, &outputs);
                     self.modules.write_report(&report).await?;
                 }
-                Step::Parameter(write) => {
+                SuccessStep::Parameter(write) => {
                     spilled += u32::from(write.encoded.spilled.is_some());
                     self.modules.write(module, write).await?;
                 }

@@ -22,7 +22,7 @@ pub const REASON: &str = "destroy";
 
 /// One step of recording that a module is destroyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum DestroyStep {
     /// Remove the bundles that the record names.
     DropBundles,
     /// Remove the record. From here on the module is not deployed, and the next destruction removes the rest without a
@@ -44,14 +44,14 @@ pub enum Step {
 /// The steps after the destroy phases, in order; also if there is nothing to destroy, where most find nothing. If they
 /// are interrupted, the next attempt of the same execution or the next execution does the rest. The module is never
 /// called unchanged in between, because its last execution did not succeed.
-pub const STEPS: [Step; 7] = [
-    Step::DropBundles,
-    Step::DropRecord,
-    Step::DropParameters,
-    Step::DropValues,
-    Step::Report,
-    Step::Publish,
-    Step::DropStatus,
+pub const STEPS: [DestroyStep; 7] = [
+    DestroyStep::DropBundles,
+    DestroyStep::DropRecord,
+    DestroyStep::DropParameters,
+    DestroyStep::DropValues,
+    DestroyStep::Report,
+    DestroyStep::Publish,
+    DestroyStep::DropStatus,
 ];
 
 /// The parameters of a success, except the status.
@@ -398,10 +398,13 @@ mod tests {
             let mut left = stored(&destroying(), true);
             for step in &STEPS[..done] {
                 match step {
-                    Step::DropRecord => found = None,
-                    Step::DropParameters => left.md5 = None,
-                    Step::DropStatus => left.status = None,
-                    Step::DropBundles | Step::DropValues | Step::Report | Step::Publish => {}
+                    DestroyStep::DropRecord => found = None,
+                    DestroyStep::DropParameters => left.md5 = None,
+                    DestroyStep::DropStatus => left.status = None,
+                    DestroyStep::DropBundles
+                    | DestroyStep::DropValues
+                    | DestroyStep::Report
+                    | DestroyStep::Publish => {}
                 }
             }
             let has_record = found.is_some();

@@ -157,7 +157,7 @@ pub struct Stored<'a> {
 
 /// One step of a rename.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
+pub enum RenameStep {
     /// Copy this bundle beside the new record.
     KeepBundle(Source),
     /// Write this record, with the place of the bundle's copy. From here on a destruction of the new name finds what to
@@ -190,7 +190,7 @@ pub fn steps(
     stored: Stored<'_>,
     execution: &ExecutionArn,
     now: Timestamp,
-) -> Result<Vec<Step>> {
+) -> Result<Vec<RenameStep>> {
     let own_status = stored.own.status_of(module)?;
     let is_written = own_status.is_some_and(|status| status.former_names.contains(from));
     let mut steps = match is_written {
@@ -198,14 +198,14 @@ pub fn steps(
         false => writes(module, from, stored, execution, now)?,
     };
     if stored.own.renamed.is_some() {
-        steps.push(Step::Unmark);
+        steps.push(RenameStep::Unmark);
     }
     steps.extend([
-        Step::DropBundles,
-        Step::DropRecord,
-        Step::DropParameters,
-        Step::DropValues,
-        Step::DropStatus,
+        RenameStep::DropBundles,
+        RenameStep::DropRecord,
+        RenameStep::DropParameters,
+        RenameStep::DropValues,
+        RenameStep::DropStatus,
     ]);
     Ok(steps)
 }
@@ -216,7 +216,7 @@ fn writes(
     stored: Stored<'_>,
     execution: &ExecutionArn,
     now: Timestamp,
-) -> Result<Vec<Step>> {
+) -> Result<Vec<RenameStep>> {
     let record = stored
         .old_record
         .ok_or_else(|| no_record(&from.id(module)))?
@@ -238,13 +238,22 @@ fn writes(
         now,
     );
     let parameter = |kind: ParameterKind, text: &str| {
-        Step::Parameter(ParameterWrite {
+        RenameStep::Parameter(ParameterWrite {
             kind,
             encoded: EncodedParameter::new(module, kind, text),
         })
     };
-    let mut steps: Vec<Step> = record.bundle.clone().map(Step::KeepBundle).into_iter().collect();
-    steps.push(Step::Record(Box::new(renamed(record, module, former_names))));
+    let mut steps: Vec<RenameStep> = record
+        .bundle
+        .clone()
+        .map(RenameStep::KeepBundle)
+        .into_iter()
+        .collect();
+    steps.push(RenameStep::Record(Box::new(renamed(
+        record,
+        module,
+        former_names,
+    ))));
     let success = destroy::OF_A_SUCCESS.into_iter();
     steps.extend(success.filter_map(|kind| Some(parameter(kind, stored.old.text(kind)?))));
     // A status has only text keys, so it always serialises.
