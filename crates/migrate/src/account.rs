@@ -40,16 +40,16 @@ pub struct Account {
     /// The credentials of the person.
     config: config::SdkConfig,
     /// Home is `None`.
-    places: BTreeMap<Option<Target>, Place>,
+    places: BTreeMap<Option<Target>, TargetClients>,
 }
 
 /// What is read in an account and region.
-struct Place {
+struct TargetClients {
     parameters: ParameterStore,
     cloudformation: CloudFormation,
 }
 
-impl Place {
+impl TargetClients {
     fn new(config: &config::SdkConfig) -> Self {
         Self {
             parameters: ParameterStore::new(config),
@@ -83,7 +83,7 @@ impl Account {
             module_prefix: format!("{stack}-module-"),
             bundles: Bucket::new(&aws, output("BundleBucketName")?),
             modules: ModuleStore::new(&aws, output("WorkBucketName")?),
-            places: [(None, Place::new(&aws))].into(),
+            places: [(None, TargetClients::new(&aws))].into(),
             config: aws,
         })
     }
@@ -109,11 +109,12 @@ impl Account {
                 ))?
             }
         };
-        self.places.insert(Some(target.clone()), Place::new(&config));
+        self.places
+            .insert(Some(target.clone()), TargetClients::new(&config));
         Ok(())
     }
 
-    fn place(&self, target: Option<&Target>) -> Result<&Place> {
+    fn place(&self, target: Option<&Target>) -> Result<&TargetClients> {
         let place = self.places.get(&target.cloned());
         place.with_context(|| {
             format!(

@@ -13,7 +13,7 @@ use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::plan::Plan;
 use seedflow_core::policy::{ApprovalRule, Change, Changes, rego};
 
-use crate::{At, Handler};
+use crate::{CurrentExecution, Handler};
 
 impl Handler {
     /// Refuses a change of a module that breaks the policy of its deployment, or that nobody has approved, however the
@@ -23,7 +23,7 @@ impl Handler {
         module: &ModuleId,
         change: Change,
         part: Option<&ModulePart>,
-        at: At<'_>,
+        at: CurrentExecution<'_>,
     ) -> Result<()> {
         let deployment = DeploymentId::from(module);
         let Some(policy) = policies::of(&self.modules.work, &deployment).await? else {
@@ -48,7 +48,12 @@ impl Handler {
     }
 
     /// Whether a module is part of a plan that was approved, for rules that ask for it.
-    pub async fn is_approved(&self, plan: &Plan, part: Option<&ModulePart>, at: At<'_>) -> Result<bool> {
+    pub async fn is_approved(
+        &self,
+        plan: &Plan,
+        part: Option<&ModulePart>,
+        at: CurrentExecution<'_>,
+    ) -> Result<bool> {
         let change = match plan.action {
             ModuleAction::Deploy => Change::Deploy,
             ModuleAction::Destroy => Change::Destroy,
@@ -68,7 +73,12 @@ impl Handler {
     }
 
     /// Refuses to move or rename a module by a request of its own where rules have to be evaluated ([`rego::alone`]).
-    pub async fn refuse_alone_by_rules(&self, module: &ModuleId, what: &str, at: At<'_>) -> Result<()> {
+    pub async fn refuse_alone_by_rules(
+        &self,
+        module: &ModuleId,
+        what: &str,
+        at: CurrentExecution<'_>,
+    ) -> Result<()> {
         let deployment = DeploymentId::from(module);
         let has_rules = policies::has_rego(&self.modules.work, &deployment).await?;
         if !has_rules || self.is_admitted(&deployment, at).await? {
@@ -94,7 +104,7 @@ impl Handler {
 
     /// Whether the execution belongs to a deployment that was admitted when it was planned, and that still runs. What its input
     /// says is only where to look: the deployment has to hold its lock, and its plan has to have this execution.
-    async fn is_admitted(&self, deployment: &DeploymentId, at: At<'_>) -> Result<bool> {
+    async fn is_admitted(&self, deployment: &DeploymentId, at: CurrentExecution<'_>) -> Result<bool> {
         let Some(part_of) = at.part_of else {
             return Ok(false);
         };

@@ -19,7 +19,7 @@ use seedflow_core::deployment::{definitions, planner};
 use seedflow_core::error::{ErrorName, Result};
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::commit_info::CommitInfo;
-use seedflow_core::module::definition::{DefinedSource, Surroundings};
+use seedflow_core::module::definition::{DefinedSource, StackDefaults};
 use seedflow_core::module::fingerprint::VersionsByTarget;
 use seedflow_core::module::metadata_reference::ModuleRef;
 
@@ -230,11 +230,11 @@ impl Handler {
         (plan_only, home): (bool, &AwsEnvironment),
     ) -> Result<()> {
         if plan_only || plan.rules.is_some() {
-            let around = Surroundings {
+            let defaults = StackDefaults {
                 home,
                 build: &self.build,
             };
-            definitions::add(plan, planning, groups, sources, &around);
+            definitions::add(plan, planning, groups, sources, &defaults);
         }
         if plan_only {
             let again = planner::deployed_again(plan, planning.state);

@@ -12,7 +12,7 @@ use seedflow_core::module::destroy;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::refusal::Refusal;
 use seedflow_core::module::rename;
-use seedflow_core::module::rename::{RenameStep, Stored};
+use seedflow_core::module::rename::{RenameState, RenameStep};
 use seedflow_core::module::source::Source;
 use seedflow_core::workflow::lock::Lease;
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ impl Handler {
         let modules = &self.modules;
         let (own, stored) = (modules.stored(module).await?, modules.stored(&old).await?);
         let (own_record, old_record) = (modules.record(module).await?, modules.record(&old).await?);
-        let stored = Stored {
+        let stored = RenameState {
             own: &own,
             own_record: own_record.as_ref(),
             old: &stored,

@@ -28,7 +28,7 @@ use crate::exit::{Refused, for_people};
 use crate::records::project;
 use crate::records::target::Target;
 use crate::view::moment::{ago, short};
-use crate::view::plan::Planned;
+use crate::view::plan::PlanView;
 use crate::view::state::word;
 use crate::work::Subject;
 
@@ -105,7 +105,7 @@ impl Rollback {
         preview["plan_only"] = json!(true);
         let output = planned(account, &preview, ui).await?;
         let (plan, to) = (
-            Planned::of(&output, &account.work_bucket)?,
+            PlanView::of(&output, &account.work_bucket)?,
             DeploymentRollback::deserialize(&output["rollback"])?,
         );
         let is_json = self.showing.is_json();

@@ -10,7 +10,7 @@ use super::plan_json::{PlanJson, Scope};
 use crate::error::{Error, ErrorName, Result};
 use crate::ids::{DeploymentId, ExecutionArn};
 use crate::module;
-use crate::module::definition::{DefinedSource, Definition, Surroundings};
+use crate::module::definition::{DefinedSource, Definition, StackDefaults};
 use crate::module::input::ModuleAction;
 use crate::module::metadata_reference::ModuleRef;
 use crate::policy::rego::RuleResult;
@@ -31,7 +31,7 @@ pub struct StartingModule<'a> {
 impl StartingModule<'_> {
     /// The plan of this module alone. As in a deployment's plan, what is destroyed has no definition.
     #[must_use]
-    pub fn json(&self, around: &Surroundings<'_>) -> PlanJson {
+    pub fn json(&self, defaults: &StackDefaults<'_>) -> PlanJson {
         let plan = self.plan;
         let (action, name) = match plan.action {
             ModuleAction::Deploy => (PlannedAction::Deploy, "deploy"),
@@ -39,7 +39,7 @@ impl StartingModule<'_> {
         };
         let definition = || {
             let digest = &plan.fingerprint.bundle;
-            Box::new(Definition::of(self.source(), digest, &plan.options, around))
+            Box::new(Definition::of(self.source(), digest, &plan.options, defaults))
         };
         let module = PlannedModule {
             module: ModuleRef::from(&plan.module),
@@ -179,7 +179,7 @@ mod tests {
             image: "i".to_owned(),
             privileged: false,
         };
-        let around = Surroundings {
+        let defaults = StackDefaults {
             home: &home,
             build: &build,
         };
@@ -190,7 +190,7 @@ mod tests {
                 planned,
                 approved: false,
             };
-            json!(module.json(&around))
+            json!(module.json(&defaults))
         };
         let part = see(&plan, found.as_ref());
         assert_eq!(

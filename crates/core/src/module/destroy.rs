@@ -108,9 +108,9 @@ pub fn is_never_deployed(stored: &ModuleParameters, status: Option<&Status>) -> 
 /// Where a module is that is to be deployed in `target`, if that is elsewhere. It is destroyed there first
 /// (decision 56).
 #[must_use]
-pub fn moves_from<'a>(status: Option<&'a Status>, target: Option<&Target>) -> Option<Place<'a>> {
+pub fn moves_from<'a>(status: Option<&'a Status>, target: Option<&Target>) -> Option<TargetOrHome<'a>> {
     let status = status.filter(|status| is_or_may_be_there(status))?;
-    (status.target.as_ref() != target).then_some(Place(status.target.as_ref()))
+    (status.target.as_ref() != target).then_some(TargetOrHome(status.target.as_ref()))
 }
 
 /// Whether a module is deployed, or may have left something.
@@ -120,9 +120,9 @@ pub(crate) fn is_or_may_be_there(status: &Status) -> bool {
 
 /// A target or home, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place<'a>(pub Option<&'a Target>);
+pub struct TargetOrHome<'a>(pub Option<&'a Target>);
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for TargetOrHome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(target) => target.fmt(f),

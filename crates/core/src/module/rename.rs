@@ -14,7 +14,7 @@ use crate::ids::{ExecutionArn, ModuleId, ParameterKind};
 use crate::module::change_detection::RequestReason;
 use crate::module::deployed_record::DeployedModule;
 use crate::module::destroy;
-use crate::module::destroy::Place;
+use crate::module::destroy::TargetOrHome;
 use crate::module::former_names::FormerNames;
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::source::Source;
@@ -103,7 +103,10 @@ pub fn refuse_move(from: &ModuleRef, old: Option<&Status>, target: Option<&Targe
         None => Ok(()),
         Some(place) => Err(Error::field(
             "renamed_from",
-            format!("{from}, which is in {place} and is to be in {}", Place(target)),
+            format!(
+                "{from}, which is in {place} and is to be in {}",
+                TargetOrHome(target)
+            ),
             "a module that stays in its account and region; rename it first, and move it by the next deployment",
         )),
     }
@@ -144,7 +147,7 @@ pub fn before(
 
 /// What is stored of a module under both of its names.
 #[derive(Debug, Clone, Copy)]
-pub struct Stored<'a> {
+pub struct RenameState<'a> {
     /// The parameters under the new name.
     pub own: &'a ModuleParameters,
     /// The record under the new name.
@@ -187,7 +190,7 @@ pub enum RenameStep {
 pub fn steps(
     module: &ModuleId,
     from: &ModuleRef,
-    stored: Stored<'_>,
+    stored: RenameState<'_>,
     execution: &ExecutionArn,
     now: Timestamp,
 ) -> Result<Vec<RenameStep>> {
@@ -213,7 +216,7 @@ pub fn steps(
 fn writes(
     module: &ModuleId,
     from: &ModuleRef,
-    stored: Stored<'_>,
+    stored: RenameState<'_>,
     execution: &ExecutionArn,
     now: Timestamp,
 ) -> Result<Vec<RenameStep>> {

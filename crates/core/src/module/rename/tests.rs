@@ -74,7 +74,7 @@ impl World {
     /// The steps after the mark.
     fn steps(&mut self, execution: &str) -> Result<Vec<RenameStep>> {
         self.old.parameters.renamed = Some(json!(ModuleRef::from(&new())).to_string());
-        let stored = Stored {
+        let stored = RenameState {
             own: &self.own.parameters,
             own_record: self.own.record.as_ref(),
             old: &self.old.parameters,
@@ -317,7 +317,7 @@ fn a_former_name_is_taken_but_can_be_given_back() {
         is_due(&old(), &world.old.parameters, &from, &world.own.parameters),
         Ok(true)
     );
-    let stored = Stored {
+    let stored = RenameState {
         own: &world.old.parameters,
         own_record: None,
         old: &world.own.parameters,
