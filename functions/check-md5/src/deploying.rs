@@ -10,7 +10,7 @@ use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::destroy;
 use seedflow_core::module::fingerprint::{Fingerprint, deployspec_digest};
 use seedflow_core::module::former_names::FormerNames;
-use seedflow_core::module::input::{Action, DeployInput, Options};
+use seedflow_core::module::input::{DeployInput, ModuleAction, Options};
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::plan::{CheckResult, Plan};
 use seedflow_core::module::rename;
@@ -22,7 +22,7 @@ use seedflow_core::module::stored_state::StoredState;
 use seedflow_core::policy::Change;
 use serde_json::Value;
 
-use crate::{At, Handler, read_bundle};
+use crate::{CurrentExecution, Handler, read_bundle};
 
 impl Handler {
     /// What changed; `reason` is the request's own. An error that concerns a bundle which could
@@ -31,7 +31,7 @@ impl Handler {
         &self,
         request: DeployInput,
         reason: Option<RequestReason>,
-        at: At<'_>,
+        at: CurrentExecution<'_>,
     ) -> Result<CheckResult> {
         let (reader, opened) = ObjectReader::open(&self.modules.work, &request.source).await?;
         let commit_info = opened.commit_info.clone();
@@ -46,7 +46,7 @@ impl Handler {
         request: DeployInput,
         (reader, opened): (ObjectReader, Opened),
         reason: Option<RequestReason>,
-        at: At<'_>,
+        at: CurrentExecution<'_>,
     ) -> Result<CheckResult> {
         let bundle = read_bundle(reader, &request.source, opened.size).await?;
         let options = match request.options {
@@ -114,7 +114,7 @@ impl Handler {
             )
         });
         let plan = Plan {
-            action: Action::Deploy,
+            action: ModuleAction::Deploy,
             module_stack: module_stack.transpose()?,
             module: request.module,
             former_names,
@@ -147,7 +147,12 @@ impl Handler {
 
     /// The check of a module that is elsewhere: it is destroyed there first, and then checked again. Both are asked before anything
     /// runs; the destruction by the check of it.
-    async fn check_move(&self, module: ModuleId, part: &ModulePart, at: At<'_>) -> Result<CheckResult> {
+    async fn check_move(
+        &self,
+        module: ModuleId,
+        part: &ModulePart,
+        at: CurrentExecution<'_>,
+    ) -> Result<CheckResult> {
         self.refuse_alone_by_rules(&module, "moves", at).await?;
         self.refuse_by_policy(&module, Change::Deploy, Some(part), at)
             .await?;
@@ -159,7 +164,12 @@ impl Handler {
     }
 
     /// The check of a module that is renamed first, and then checked again.
-    async fn check_rename(&self, module: &ModuleId, from: ModuleRef, at: At<'_>) -> Result<CheckResult> {
+    async fn check_rename(
+        &self,
+        module: &ModuleId,
+        from: ModuleRef,
+        at: CurrentExecution<'_>,
+    ) -> Result<CheckResult> {
         tracing::info!(%from, "to be renamed");
         self.refuse_alone_by_rules(module, "is renamed", at).await?;
         if let Some(policy) = policies::of(&self.modules.work, &DeploymentId::from(module)).await? {
@@ -199,7 +209,7 @@ fn decision(
     status: Option<&Status>,
     options: &Options,
     reason: Option<RequestReason>,
-    at: At<'_>,
+    at: CurrentExecution<'_>,
 ) -> ChangeDecision {
     let was_renamed = status
         .zip(options.renamed_from.as_ref())

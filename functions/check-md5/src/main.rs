@@ -58,7 +58,7 @@ struct Handler {
 }
 
 /// Where a module is deployed or destroyed: Parameter Store, and the target's settings. At home there are none.
-struct Place {
+struct TargetAccess {
     parameters: ParameterStore,
     settings: Option<TargetSettings>,
 }
@@ -79,7 +79,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
 
 /// The execution, and where it runs.
 #[derive(Clone, Copy)]
-struct At<'a> {
+struct CurrentExecution<'a> {
     execution: &'a ExecutionArn,
     environment: &'a AwsEnvironment,
     /// The execution of a deployment that it says it is part of.
@@ -90,7 +90,7 @@ impl Handler {
     async fn check(&self, Invocation { event, environment }: Invocation<Event>) -> Result<CheckResult> {
         let input = plans::input(&self.modules.work, event.input, &event.execution).await?;
         let part_of = input::part_of(&input)?;
-        let at = At {
+        let at = CurrentExecution {
             execution: &event.execution,
             environment: &environment,
             part_of: part_of.as_ref(),
@@ -116,7 +116,7 @@ impl Handler {
     }
 
     /// Marks a module, which isn't deployed now ([`taint`]).
-    async fn taint(&self, module: &ModuleId, at: At<'_>) -> Result<CheckResult> {
+    async fn taint(&self, module: &ModuleId, at: CurrentExecution<'_>) -> Result<CheckResult> {
         let record = self.modules.record(module).await?;
         let stored = self.modules.stored(module).await?;
         rename::refuse_taken(module, &stored, None)?;
@@ -130,7 +130,7 @@ impl Handler {
         changed: bool,
         reasons: Vec<String>,
         (plan, part): (Plan, Option<&ModulePart>),
-        at: At<'_>,
+        at: CurrentExecution<'_>,
     ) -> Result<CheckResult> {
         let (project, prefix) = (&self.limits.codebuild_project, &self.module_prefix);
         let result = CheckResult::new(changed, reasons, &plan, project, prefix);
@@ -145,7 +145,7 @@ impl Handler {
     }
 
     /// What is known of a target; of home without one.
-    async fn place(&self, target: Option<&Target>, home: &AwsEnvironment) -> Result<Place> {
+    async fn place(&self, target: Option<&Target>, home: &AwsEnvironment) -> Result<TargetAccess> {
         let parameters = self.parameters.at(target, home).await?;
         let settings = match target {
             None => None,
@@ -157,11 +157,11 @@ impl Handler {
                 Some(target_settings::read(&parameters, target, home).await?)
             }
         };
-        Ok(Place { parameters, settings })
+        Ok(TargetAccess { parameters, settings })
     }
 
     /// The network of a build with these options.
-    async fn network(&self, options: &Options, place: &Place) -> Result<Option<Network>> {
+    async fn network(&self, options: &Options, place: &TargetAccess) -> Result<Option<Network>> {
         let Some(asked) = &options.build.network else {
             return Ok(None);
         };

@@ -35,7 +35,7 @@ use seedflow_core::module::input::Limits;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::answer::{Outcome, Planned, answer};
+use crate::answer::{Outcome, PlanAnswer, answer};
 use crate::repository::Stores;
 use crate::targets::Targets;
 
@@ -112,7 +112,7 @@ impl Handler {
         input: Value,
         execution: &ExecutionArn,
         environment: &AwsEnvironment,
-    ) -> Result<Planned> {
+    ) -> Result<PlanAnswer> {
         let ToPlan {
             deployment,
             sources,

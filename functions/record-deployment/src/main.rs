@@ -17,12 +17,12 @@ use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::s3::Expect;
 use seedflow_aws::stores::module_store::ModuleStore;
-use seedflow_aws::stores::{fence, plans};
+use seedflow_aws::stores::{plans, stored_lock};
 use seedflow_core::approval::ApprovalSummary;
 use seedflow_core::deployment::outcome::EndedExecution;
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::report;
-use seedflow_core::deployment::status::Status;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::error::Result;
 use seedflow_core::events::{DeploymentStateChange, ReportAt};
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
@@ -98,20 +98,20 @@ impl Handler {
         let Event { execution, action } = event;
         match action {
             Action::Wait { lock } => {
-                fence::ensure_held(&self.modules.work, &lock, &execution).await?;
+                stored_lock::ensure_held(&self.modules.work, &lock, &execution).await?;
                 self.wait(&execution, now).await
             }
             Action::Start { lock } => {
-                fence::ensure_held(&self.modules.work, &lock, &execution).await?;
+                stored_lock::ensure_held(&self.modules.work, &lock, &execution).await?;
                 self.start(&execution, now).await
             }
             Action::End { lock, results } => {
-                fence::ensure_held(&self.modules.work, &lock, &execution).await?;
+                stored_lock::ensure_held(&self.modules.work, &lock, &execution).await?;
                 self.end(&execution, &lock, &results, now).await
             }
             Action::Refuse(refusal) => {
                 if let Some(lock) = &refusal.lock {
-                    fence::ensure_held(&self.modules.work, lock, &execution).await?;
+                    stored_lock::ensure_held(&self.modules.work, lock, &execution).await?;
                 }
                 self.record_refusal(&execution, refusal, now).await
             }
@@ -124,7 +124,7 @@ impl Handler {
             Some(_) => self.approval(&plan.deployment, execution).await?,
             None => None,
         };
-        let status = Status {
+        let status = DeploymentStatus {
             started_at: Some(now),
             started_by: plan.started_by.clone(),
             approval: approval.map(|(request, verdict)| ApprovalSummary::of(request, verdict.as_ref())),
@@ -132,7 +132,7 @@ impl Handler {
             commit_info: plan.commit_info.clone(),
             groups: plan.attempted_groups.clone(),
             rollback: plan.rollback.clone(),
-            ..Status::new(State::InProgress, execution, now)
+            ..DeploymentStatus::new(State::InProgress, execution, now)
         };
         let report = self.first_report(&plan, &status).await?;
         self.modules
@@ -144,7 +144,7 @@ impl Handler {
 
     /// Writes the report without results; the page of the work in progress is made from it. A repeated call leaves alone
     /// what is there: it may be the report of the end. The report of a plan that waited is replaced.
-    async fn first_report(&self, plan: &Plan, status: &Status) -> Result<String> {
+    async fn first_report(&self, plan: &Plan, status: &DeploymentStatus) -> Result<String> {
         let key = plan.deployment.report_key(&status.execution);
         let previews = self.previews(plan, &status.execution).await?;
         let text = report::report(plan, status, &[], &previews).to_string();
@@ -163,7 +163,7 @@ impl Handler {
     }
 
     /// Publishes the event of a status that was written. A failed PutEvents does not fail the deployment.
-    async fn publish(&self, deployment: &DeploymentId, status: &Status, report: Option<&str>) {
+    async fn publish(&self, deployment: &DeploymentId, status: &DeploymentStatus, report: Option<&str>) {
         let report = report.map(|key| ReportAt {
             bucket: self.modules.work.name().to_owned(),
             key: key.to_owned(),
