@@ -58,7 +58,10 @@ def absolute(path, here, children):
 
 
 def calls_between(texts, named):
-    """For each module those whose methods it calls. They are of a type that it knows, and that another module defines."""
+    """For each module those whose methods it calls. They are of a type that it knows, and that another module defines.
+
+    What type a variable is of isn't known, so a method of another type with the same name counts, too.
+    """
     called = {module: set(CALL.findall(text)) for module, text in texts.items()}
     found = {module: set() for module in texts}
     for module, text in texts.items():

@@ -22,7 +22,7 @@ use seedflow_core::module::stored_state::StoredState;
 use seedflow_core::policy::Change;
 use serde_json::Value;
 
-use crate::{At, Handler, read_bundle};
+use crate::handler::{At, Handler, read_bundle};
 
 impl Handler {
     /// What changed; `reason` is the request's own. An error that concerns a bundle which could

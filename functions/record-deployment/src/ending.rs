@@ -21,7 +21,7 @@ use seedflow_core::telemetry::metric::{Measurement, Metric};
 use seedflow_core::workflow::lock::Lease;
 use serde_json::{Value, json};
 
-use crate::{Handler, MAX_REPORT};
+use crate::handler::{Handler, MAX_REPORT};
 
 /// Maximum number of failed modules with their cause.
 const MAX_CAUSES: usize = 10;
