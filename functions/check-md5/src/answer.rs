@@ -6,7 +6,7 @@ use seedflow_core::error::Result;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::module::plan::{CheckResult, Plan};
 
-use crate::handler::{At, Handler};
+use crate::handler::{CurrentExecution, Handler};
 
 impl Handler {
     /// Stores the plan, and returns it with the reasons and with what has to be asked before it runs.
@@ -15,7 +15,7 @@ impl Handler {
         changed: bool,
         reasons: Vec<String>,
         (plan, part): (Plan, Option<&ModulePart>),
-        at: At<'_>,
+        at: CurrentExecution<'_>,
     ) -> Result<CheckResult> {
         let (project, prefix) = (&self.limits.codebuild_project, &self.module_prefix);
         let result = CheckResult::new(changed, reasons, &plan, project, prefix);

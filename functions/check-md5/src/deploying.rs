@@ -11,7 +11,7 @@ use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::destroy;
 use seedflow_core::module::fingerprint::{Fingerprint, deployspec_digest};
 use seedflow_core::module::former_names::FormerNames;
-use seedflow_core::module::input::{Action, DeployInput, Options};
+use seedflow_core::module::input::{DeployInput, ModuleAction, Options};
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::network::Network;
 use seedflow_core::module::plan::{CheckResult, Plan};
@@ -24,7 +24,7 @@ use seedflow_core::module::stored_state::StoredState;
 use seedflow_core::policy::Change;
 use serde_json::Value;
 
-use crate::handler::{At, Handler, Place, read_bundle};
+use crate::handler::{CurrentExecution, Handler, TargetAccess, read_bundle};
 
 /// A module as it is to be deployed, with what is stored of it.
 struct Wanted {
@@ -32,7 +32,7 @@ struct Wanted {
     former_names: FormerNames,
     /// With the values of upstream modules.
     options: Options,
-    place: Place,
+    place: TargetAccess,
     network: Option<Network>,
     fingerprint: Fingerprint,
     stored: ModuleParameters,
@@ -54,7 +54,7 @@ impl Handler {
         &self,
         request: DeployInput,
         reason: Option<RequestReason>,
-        at: At<'_>,
+        at: CurrentExecution<'_>,
     ) -> Result<CheckResult> {
         let (reader, opened) = ObjectReader::open(&self.modules.work, &request.source).await?;
         let commit_info = opened.commit_info.clone();
@@ -69,7 +69,7 @@ impl Handler {
         request: DeployInput,
         (reader, opened): (ObjectReader, Opened),
         reason: Option<RequestReason>,
-        at: At<'_>,
+        at: CurrentExecution<'_>,
     ) -> Result<CheckResult> {
         let DeployInput {
             module,
@@ -110,8 +110,8 @@ impl Handler {
         module: &ModuleId,
         options: Option<Options>,
         bundle: &Bundle,
-        at: At<'_>,
-    ) -> Result<(Options, Place)> {
+        at: CurrentExecution<'_>,
+    ) -> Result<(Options, TargetAccess)> {
         let options = match options {
             Some(options) => options,
             None => bundle.options(module, &self.limits)?,
@@ -127,7 +127,7 @@ impl Handler {
         module: ModuleId,
         options: Option<Options>,
         bundle: &Bundle,
-        at: At<'_>,
+        at: CurrentExecution<'_>,
     ) -> Result<Found> {
         let (options, place) = self.options_and_place(&module, options, bundle, at).await?;
         let elsewhere = options.target.as_ref().map(|_| &place.parameters);
@@ -188,7 +188,7 @@ impl Handler {
             .as_deref()
             .map(|template| ModuleStack::parse(template, &self.module_prefix, &resources, parameters));
         Ok(Plan {
-            action: Action::Deploy,
+            action: ModuleAction::Deploy,
             module_stack: module_stack.transpose()?,
             module: wanted.module,
             former_names: wanted.former_names,
@@ -216,7 +216,12 @@ impl Handler {
 
     /// The check of a module that is elsewhere: it is destroyed there first, and then checked again. Both are asked before anything
     /// runs; the destruction by the check of it.
-    async fn check_move(&self, module: ModuleId, part: &ModulePart, at: At<'_>) -> Result<CheckResult> {
+    async fn check_move(
+        &self,
+        module: ModuleId,
+        part: &ModulePart,
+        at: CurrentExecution<'_>,
+    ) -> Result<CheckResult> {
         self.refuse_alone_by_rules(&module, "moves", at).await?;
         self.refuse_by_policy(&module, Change::Deploy, Some(part), at)
             .await?;
@@ -228,7 +233,12 @@ impl Handler {
     }
 
     /// The check of a module that is renamed first, and then checked again.
-    async fn check_rename(&self, module: &ModuleId, from: ModuleRef, at: At<'_>) -> Result<CheckResult> {
+    async fn check_rename(
+        &self,
+        module: &ModuleId,
+        from: ModuleRef,
+        at: CurrentExecution<'_>,
+    ) -> Result<CheckResult> {
         tracing::info!(%from, "to be renamed");
         self.refuse_alone_by_rules(module, "is renamed", at).await?;
         if let Some(policy) = policies::of(&self.modules.work, &DeploymentId::from(module)).await? {

@@ -29,22 +29,22 @@ pub(crate) struct Handler {
 
 /// The execution, and where it runs.
 #[derive(Clone, Copy)]
-pub(crate) struct At<'a> {
+pub(crate) struct CurrentExecution<'a> {
     pub(crate) execution: &'a ExecutionArn,
     pub(crate) environment: &'a AwsEnvironment,
     /// The execution of a deployment that it says it is part of.
     pub(crate) part_of: Option<&'a ExecutionArn>,
 }
 
-/// Where a module is deployed or destroyed: Parameter Store, and the target's settings. At home there are none.
-pub(crate) struct Place {
+/// Where a module is deployed or destroyed: Parameter Store, and the target's settings. CurrentExecution home there are none.
+pub(crate) struct TargetAccess {
     pub(crate) parameters: ParameterStore,
     pub(crate) settings: Option<TargetSettings>,
 }
 
 impl Handler {
     /// What is known of a target; of home without one.
-    pub(crate) async fn place(&self, target: Option<&Target>, home: &AwsEnvironment) -> Result<Place> {
+    pub(crate) async fn place(&self, target: Option<&Target>, home: &AwsEnvironment) -> Result<TargetAccess> {
         let parameters = self.parameters.at(target, home).await?;
         let settings = match target {
             None => None,
@@ -56,11 +56,11 @@ impl Handler {
                 Some(target_settings::read(&parameters, target, home).await?)
             }
         };
-        Ok(Place { parameters, settings })
+        Ok(TargetAccess { parameters, settings })
     }
 
     /// The network of a build with these options.
-    pub(crate) async fn network(&self, options: &Options, place: &Place) -> Result<Option<Network>> {
+    pub(crate) async fn network(&self, options: &Options, place: &TargetAccess) -> Result<Option<Network>> {
         let Some(asked) = &options.build.network else {
             return Ok(None);
         };

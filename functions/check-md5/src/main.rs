@@ -32,7 +32,7 @@ use seedflow_core::telemetry::log_context::LogContext;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::handler::{At, Handler};
+use crate::handler::{CurrentExecution, Handler};
 
 #[derive(Deserialize)]
 struct Event {
@@ -59,7 +59,7 @@ impl Handler {
     async fn handle(&self, Invocation { event, environment }: Invocation<Event>) -> Result<CheckResult> {
         let input = plans::input(&self.modules.work, event.input, &event.execution).await?;
         let part_of = input::part_of(&input)?;
-        let at = At {
+        let at = CurrentExecution {
             execution: &event.execution,
             environment: &environment,
             part_of: part_of.as_ref(),

@@ -7,11 +7,11 @@ use seedflow_core::module::plan::CheckResult;
 use seedflow_core::module::rename;
 use seedflow_core::module::taint;
 
-use crate::handler::{At, Handler};
+use crate::handler::{CurrentExecution, Handler};
 
 impl Handler {
     /// Marks a module, which isn't deployed now ([`taint`]).
-    pub async fn taint(&self, module: &ModuleId, at: At<'_>) -> Result<CheckResult> {
+    pub async fn taint(&self, module: &ModuleId, at: CurrentExecution<'_>) -> Result<CheckResult> {
         let record = self.modules.record(module).await?;
         let stored = self.modules.stored(module).await?;
         rename::refuse_taken(module, &stored, None)?;

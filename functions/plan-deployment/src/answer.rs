@@ -10,8 +10,8 @@ use seedflow_core::deployment::plan::{Plan, Wave, spill_long_inputs};
 use seedflow_core::deployment::plan_parts::PlanParts;
 use seedflow_core::deployment::previews::{self, Preview};
 use seedflow_core::deployment::remote_source::RemoteSource;
-use seedflow_core::deployment::rollback::Rollback;
-use seedflow_core::error::{Refused, Result};
+use seedflow_core::deployment::rollback::DeploymentRollback;
+use seedflow_core::error::{ErrorOutput, Result};
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::policy::Decision;
@@ -41,7 +41,7 @@ pub(crate) struct Named {
 
 /// The answer of the second call.
 #[derive(Serialize)]
-pub(crate) struct Planned {
+pub(crate) struct PlanAnswer {
     /// The deployment.
     pub(crate) deployment: DeploymentId,
     /// The executions to start, wave by wave.
@@ -58,7 +58,7 @@ pub(crate) struct Planned {
     pub(crate) policy: Option<Decision>,
     /// Of a rollback, to what.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) rollback: Option<Rollback>,
+    pub(crate) rollback: Option<DeploymentRollback>,
     /// Warnings for people.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
@@ -85,10 +85,10 @@ pub(crate) struct Planned {
     pub(crate) fetch: Option<Vec<RemoteSource>>,
     /// Why nothing is started.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) refused: Option<Refused>,
+    pub(crate) refused: Option<ErrorOutput>,
 }
 
-impl Planned {
+impl PlanAnswer {
     /// An answer that starts nothing.
     fn nothing(deployment: DeploymentId, execution: &ExecutionArn) -> Self {
         Self {
@@ -151,8 +151,8 @@ pub(crate) async fn answer(
     made: Result<Outcome>,
     request: &DeploymentInput,
     execution: &ExecutionArn,
-) -> Result<Planned> {
-    let mut answer = Planned::nothing(deployment, execution);
+) -> Result<PlanAnswer> {
+    let mut answer = PlanAnswer::nothing(deployment, execution);
     let (plan, waves) = match made {
         Ok(Outcome::Planned(plan, waves)) => (*plan, waves),
         Ok(Outcome::Fetch(sources)) => {

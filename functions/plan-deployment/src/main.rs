@@ -35,7 +35,7 @@ use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::answer::{Outcome, Planned, answer};
+use crate::answer::{Outcome, PlanAnswer, answer};
 use crate::handler::Handler;
 use crate::targets::Targets;
 
@@ -103,7 +103,7 @@ impl Handler {
         input: Value,
         execution: &ExecutionArn,
         environment: &AwsEnvironment,
-    ) -> Result<Planned> {
+    ) -> Result<PlanAnswer> {
         let ToPlan {
             deployment,
             sources,

@@ -7,7 +7,7 @@ use seedflow_aws::stores::{plans, policies};
 use seedflow_core::approval::{ApprovalNeeded, VerdictState};
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::plan_parts::PlanParts;
-use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::state::DeploymentState;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::policy::{ApprovalRule, Starts, StoredPolicy, version_of};
@@ -16,7 +16,7 @@ use seedflow_core::policy::{ApprovalRule, Starts, StoredPolicy, version_of};
 pub(crate) async fn apply(
     work: &Bucket,
     plan: &mut Plan,
-    state: &State,
+    state: &DeploymentState,
     destroys_by_request: bool,
 ) -> Result<()> {
     let policy = policies::of(work, &plan.deployment).await?;

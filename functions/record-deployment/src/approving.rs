@@ -5,7 +5,7 @@ use seedflow_aws::runtime::log;
 use seedflow_aws::stores::approvals::Approval;
 use seedflow_aws::stores::plans;
 use seedflow_core::approval::{ApprovalRequest, ApprovalSummary, Verdict};
-use seedflow_core::deployment::status::Status;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
 use seedflow_core::telemetry::log_context::LogContext;
@@ -40,7 +40,7 @@ impl Handler {
             .await?;
         let seconds_left = request.seconds_left(now);
         let before = self.modules.deployment_status(&plan.deployment).await?;
-        let status = Status::wait(before.as_ref(), ApprovalSummary::of(request, None), now);
+        let status = DeploymentStatus::wait(before.as_ref(), ApprovalSummary::of(request, None), now);
         let report = self.first_report(&plan, &status).await?;
         let kept = status.clone().keeping(before.as_ref());
         self.modules

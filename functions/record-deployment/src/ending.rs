@@ -10,7 +10,7 @@ use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::record;
 use seedflow_core::deployment::record::DeploymentRecord;
 use seedflow_core::deployment::report;
-use seedflow_core::deployment::status::Status;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::error::{Error, Result};
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
 use seedflow_core::module::metadata_reference::ModuleRef;
@@ -61,7 +61,7 @@ impl Handler {
         }
         let is_gone = plan.leaves_nothing && outcome.is_good();
         let status = match is_gone {
-            true => Status {
+            true => DeploymentStatus {
                 state: State::Destroyed,
                 ..status
             },
@@ -86,7 +86,7 @@ impl Handler {
     async fn write_end(
         &self,
         deployment: &DeploymentId,
-        status: &Status,
+        status: &DeploymentStatus,
         report: &str,
         is_gone: bool,
     ) -> Result<()> {
@@ -105,7 +105,7 @@ impl Handler {
         &self,
         deployment: &DeploymentId,
         outcome: &DeploymentOutcome,
-        status: &Status,
+        status: &DeploymentStatus,
         took: Option<SignedDuration>,
     ) {
         let skipped = outcome
@@ -154,7 +154,12 @@ impl Handler {
         Ok(causes)
     }
 
-    async fn report(&self, plan: &Plan, outcome: &DeploymentOutcome, status: &Status) -> Result<String> {
+    async fn report(
+        &self,
+        plan: &Plan,
+        outcome: &DeploymentOutcome,
+        status: &DeploymentStatus,
+    ) -> Result<String> {
         let key = plan.deployment.report_key(&status.execution);
         let previews = self.previews(plan, &status.execution).await?;
         let report = report::report(plan, status, &outcome.results, &previews);

@@ -8,7 +8,7 @@ use seedflow_aws::stores::plans;
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::previews::Preview;
 use seedflow_core::deployment::report;
-use seedflow_core::deployment::status::Status;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::error::Result;
 use seedflow_core::events::{DeploymentStateChange, ReportAt};
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
@@ -28,7 +28,7 @@ pub(crate) struct Handler {
 impl Handler {
     /// Writes the report without results; the page of the work in progress is made from it. A repeated call leaves alone
     /// what is there: it may be the report of the end. The report of a plan that waited is replaced.
-    pub(crate) async fn first_report(&self, plan: &Plan, status: &Status) -> Result<String> {
+    pub(crate) async fn first_report(&self, plan: &Plan, status: &DeploymentStatus) -> Result<String> {
         let key = plan.deployment.report_key(&status.execution);
         let previews = self.previews(plan, &status.execution).await?;
         let text = report::report(plan, status, &[], &previews).to_string();
@@ -56,7 +56,12 @@ impl Handler {
     }
 
     /// Publishes the event of a status that was written. A failed PutEvents does not fail the deployment.
-    pub(crate) async fn publish(&self, deployment: &DeploymentId, status: &Status, report: Option<&str>) {
+    pub(crate) async fn publish(
+        &self,
+        deployment: &DeploymentId,
+        status: &DeploymentStatus,
+        report: Option<&str>,
+    ) {
         let report = report.map(|key| ReportAt {
             bucket: self.modules.work.name().to_owned(),
             key: key.to_owned(),

@@ -18,8 +18,8 @@ use seedflow_aws::runtime::handler as lambda;
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::metrics::Metrics;
 use seedflow_aws::services::eventbridge::Events;
-use seedflow_aws::stores::fence;
 use seedflow_aws::stores::module_store::ModuleStore;
+use seedflow_aws::stores::stored_lock;
 use seedflow_core::deployment::outcome::EndedExecution;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
@@ -70,20 +70,20 @@ impl Handler {
         let Event { execution, action } = event;
         match action {
             Action::Wait { lock } => {
-                fence::ensure_held(&self.modules.work, &lock, &execution).await?;
+                stored_lock::ensure_held(&self.modules.work, &lock, &execution).await?;
                 self.wait(&execution, now).await
             }
             Action::Start { lock } => {
-                fence::ensure_held(&self.modules.work, &lock, &execution).await?;
+                stored_lock::ensure_held(&self.modules.work, &lock, &execution).await?;
                 self.start(&execution, now).await
             }
             Action::End { lock, results } => {
-                fence::ensure_held(&self.modules.work, &lock, &execution).await?;
+                stored_lock::ensure_held(&self.modules.work, &lock, &execution).await?;
                 self.end(&execution, &lock, &results, now).await
             }
             Action::Refuse(refusal) => {
                 if let Some(lock) = &refusal.lock {
-                    fence::ensure_held(&self.modules.work, lock, &execution).await?;
+                    stored_lock::ensure_held(&self.modules.work, lock, &execution).await?;
                 }
                 self.record_refusal(&execution, refusal, now).await
             }

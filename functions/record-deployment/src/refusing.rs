@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use seedflow_aws::stores::plans;
 use seedflow_core::approval::ApprovalSummary;
 use seedflow_core::deployment::report;
-use seedflow_core::deployment::status::Status;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
 use seedflow_core::module::commit_info::CommitInfo;
@@ -53,14 +53,14 @@ impl Handler {
         let before = self.modules.deployment_status(&deployment).await?;
         let why = (error.as_str(), cause.as_str());
         let origin = origin.unwrap_or_default();
-        let status = Status::refuse(before.as_ref(), execution, why, &origin, now);
+        let status = DeploymentStatus::refuse(before.as_ref(), execution, why, &origin, now);
         let approval = self.approval(&deployment, execution).await?;
         let replaced = approval
             .as_ref()
             .and_then(|(_, verdict)| verdict.as_ref()?.superseded_by.clone());
         let approval =
             approval.map(|(request, verdict)| ApprovalSummary::of_refused(request, verdict.as_ref()));
-        let status = Status {
+        let status = DeploymentStatus {
             approval,
             started_by,
             ..status
@@ -78,8 +78,8 @@ impl Handler {
     async fn refuse(
         &self,
         deployment: &DeploymentId,
-        before: Option<&Status>,
-        status: Status,
+        before: Option<&DeploymentStatus>,
+        status: DeploymentStatus,
         is_locked: bool,
     ) -> Result<()> {
         let execution = &status.execution;

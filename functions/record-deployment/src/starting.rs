@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use seedflow_aws::stores::plans;
 use seedflow_core::approval::ApprovalSummary;
-use seedflow_core::deployment::status::Status;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::error::Result;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::status::State;
@@ -18,7 +18,7 @@ impl Handler {
             Some(_) => self.approval(&plan.deployment, execution).await?,
             None => None,
         };
-        let status = Status {
+        let status = DeploymentStatus {
             started_at: Some(now),
             started_by: plan.started_by.clone(),
             approval: approval.map(|(request, verdict)| ApprovalSummary::of(request, verdict.as_ref())),
@@ -26,7 +26,7 @@ impl Handler {
             commit_info: plan.commit_info.clone(),
             groups: plan.attempted_groups.clone(),
             rollback: plan.rollback.clone(),
-            ..Status::new(State::InProgress, execution, now)
+            ..DeploymentStatus::new(State::InProgress, execution, now)
         };
         let report = self.first_report(&plan, &status).await?;
         self.modules

@@ -13,7 +13,7 @@ use super::reading::{OfProject, parse_target, print_json};
 use crate::account::Account;
 use crate::exit::Refused;
 use crate::records::bundles::{self, Tried};
-use crate::records::report::{self, Report, ReportKey};
+use crate::records::report::{self, ParsedReport, ReportKey};
 use crate::records::target::Target;
 use crate::view::report::{Difference, differences, incomparable};
 
@@ -95,14 +95,14 @@ impl Diff {
 }
 
 /// A report, with what its execution deployed or tried to deploy: the files of its bundle, if it is a module's.
-async fn read(account: &Account, key: &ReportKey) -> Result<(Report, Option<BTreeMap<String, u32>>)> {
+async fn read(account: &Account, key: &ReportKey) -> Result<(ParsedReport, Option<BTreeMap<String, u32>>)> {
     let json = report::json(&account.bucket(), &key.key).await?;
     let tried = match key.module {
         Some(_) => bundles::tried(account, &key.execution, &json).await?,
         None => Tried::default(),
     };
-    let mut report = Report::parse(key, json)?;
-    if let (Report::Module(module), Some(fingerprint)) = (&mut report, tried.fingerprint) {
+    let mut report = ParsedReport::parse(key, json)?;
+    if let (ParsedReport::Module(module), Some(fingerprint)) = (&mut report, tried.fingerprint) {
         module.fingerprint.get_or_insert(fingerprint);
     }
     Ok((report, tried.files))

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use seedflow_core::approval::ApprovalSummary;
-use seedflow_core::deployment::status::Status as DeploymentStatus;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId, Name};
 use seedflow_core::module::refusal::Refusal;
 use seedflow_core::module::status::State;

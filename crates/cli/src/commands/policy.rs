@@ -14,7 +14,7 @@ use seedflow_core::error::ErrorName;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::policy::rego::{MAX_REGO_BYTES, RuleResult};
 use seedflow_core::policy::{
-    ApprovalRule, Decision, MAX_BYTES, Policy as Document, Starts, StoredPolicy, version_of,
+    ApprovalRule, Decision, DeploymentPolicy, MAX_BYTES, Starts, StoredPolicy, version_of,
 };
 use seedflow_terminal::Ui;
 use serde::Serialize;
@@ -146,7 +146,7 @@ impl Show {
         }
         let mut problems = Vec::new();
         if let Some(text) = &document {
-            problems.extend(Document::parse(text).err().unwrap_or_default());
+            problems.extend(DeploymentPolicy::parse(text).err().unwrap_or_default());
         }
         let rules = rules.map(|text| String::from_utf8_lossy(&text).into_owned());
         if let Some(text) = &rules {
@@ -395,7 +395,7 @@ fn document(file: &Path) -> Result<String> {
             text.len()
         );
     }
-    match Document::parse(text.as_bytes()) {
+    match DeploymentPolicy::parse(text.as_bytes()) {
         Ok(_) => Ok(text),
         Err(problems) => bail!(
             "{} is not a valid policy:\n{}",

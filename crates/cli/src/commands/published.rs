@@ -19,7 +19,7 @@ use crate::view::report::values;
 
 /// The module, and which of its values.
 #[derive(Debug, Args)]
-pub struct Published {
+pub struct PublishedValues {
     /// The module.
     #[arg(value_name = "DEPLOYMENT/GROUP/MODULE", value_parser = parse_target)]
     module: Target,
@@ -36,7 +36,7 @@ pub struct Published {
     json: bool,
 }
 
-impl Published {
+impl PublishedValues {
     /// Runs the command for the outputs or the metadata.
     pub async fn run(self, kind: ParameterKind, account: &Account, ui: &Ui) -> Result<ExitCode> {
         let module = self.project.module(account, &self.module).await?;

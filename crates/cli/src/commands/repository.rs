@@ -7,7 +7,7 @@ use clap::Args;
 use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::manifest::{Deployment, Diagnostic, LoadContext};
 use seedflow_core::deployment::selection::refuse_unknown_names;
-use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::state::DeploymentState;
 use seedflow_core::ids::{ExecutionArn, Name};
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::storage_layout::{planned_repository_key, repository_upload_key};
@@ -136,7 +136,7 @@ impl RepositoryArguments {
         let id = deployment.id();
         let mut statuses = account.parameters().below(&id.path()).await?;
         statuses.retain(|(name, _)| name.ends_with("/status"));
-        known.extend(State::of(&id, statuses).modules());
+        known.extend(DeploymentState::of(&id, statuses).modules());
         refuse(&known).map_err(for_people)
     }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_core::deployment::plan::PlannedAction;
-use seedflow_core::deployment::rollback::Rollback as To;
+use seedflow_core::deployment::rollback::DeploymentRollback;
 use seedflow_core::error::ErrorName;
 use seedflow_core::ids::{DeploymentId, ExecutionArn, ExecutionName, ModuleId};
 use seedflow_core::module::deployed_record::DeployedModule;
@@ -28,7 +28,7 @@ use crate::exit::{Refused, for_people};
 use crate::records::project;
 use crate::records::target::Target;
 use crate::view::moment::{ago, short};
-use crate::view::plan::Planned;
+use crate::view::plan::PlanView;
 use crate::view::state::word;
 use crate::work::Subject;
 
@@ -105,8 +105,8 @@ impl Rollback {
         preview["plan_only"] = json!(true);
         let output = planned(account, &preview, ui).await?;
         let (plan, to) = (
-            Planned::of(&output, &account.work_bucket)?,
-            To::deserialize(&output["rollback"])?,
+            PlanView::of(&output, &account.work_bucket)?,
+            DeploymentRollback::deserialize(&output["rollback"])?,
         );
         let is_json = self.showing.is_json();
         if !is_json {

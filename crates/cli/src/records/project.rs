@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_aws::stores::spilled_values;
-use seedflow_core::deployment::state::State as StoredDeployment;
-use seedflow_core::deployment::status::Status as DeploymentStatus;
+use seedflow_core::deployment::state::DeploymentState;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::drift::record::{DriftRecord, DriftState};
 use seedflow_core::ids::{DeploymentId, ModuleId, Name, ParameterKind};
 use seedflow_core::module::refusal::Refusal;
@@ -103,7 +103,7 @@ impl ProjectState {
     fn add(&mut self, deployment: &DeploymentId, parameters: Vec<(String, String)>) {
         let own = deployment.status_parameter();
         let has_own = parameters.iter().any(|(name, _)| *name == own);
-        let stored = StoredDeployment::of(deployment, parameters);
+        let stored = DeploymentState::of(deployment, parameters);
         if stored.status.is_none() && has_own {
             self.unreadable.push(own);
         }

@@ -183,14 +183,14 @@ fn status_in(report: &[u8]) -> Option<Status> {
 
 /// A report as people read it.
 #[derive(Debug, Clone)]
-pub enum Report {
+pub enum ParsedReport {
     /// Of a module's execution.
     Module(Box<Module>),
     /// Of a deployment's.
     Deployment(Box<Deployment>),
 }
 
-impl Report {
+impl ParsedReport {
     /// Parses a report; what is missing in it is unknown.
     ///
     /// # Errors
@@ -265,7 +265,7 @@ mod tests {
                 .map(|state| json!({"group": "g", "module": "m", "state": state}))
                 .collect();
             let report = json!({"status": {"state": state}, "results": results});
-            let report = Report::Deployment(serde_json::from_value(report).unwrap());
+            let report = ParsedReport::Deployment(serde_json::from_value(report).unwrap());
             report.shown_state().to_owned()
         };
         assert_eq!(shown("SUCCEEDED", &["DESTROYED", "UNCHANGED"]), "DESTROYED");

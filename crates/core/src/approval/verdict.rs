@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::request::ApprovalRequest;
-use crate::error::{Error, ErrorName, Refused};
+use crate::error::{Error, ErrorName, ErrorOutput};
 use crate::ids::ExecutionArn;
 
 /// What was decided.
@@ -62,7 +62,7 @@ pub struct Answer {
     /// The hash of the plan.
     pub plan: String,
     /// Why nothing runs; null if the plan was approved.
-    pub refused: Option<Refused>,
+    pub refused: Option<ErrorOutput>,
 }
 
 impl Verdict {
@@ -99,7 +99,7 @@ impl Verdict {
         }
     }
 
-    fn refused(&self) -> Option<Refused> {
+    fn refused(&self) -> Option<ErrorOutput> {
         let by = self.by.as_deref().unwrap_or("an approver");
         let (name, cause) = match self.state {
             VerdictState::Approved => return None,

@@ -39,7 +39,7 @@ pub struct ChangedValue {
 
 /// What is planned for a module.
 #[derive(Debug)]
-pub struct Planned<'a> {
+pub struct PlannedInputs<'a> {
     /// Its options, resolved as far as possible.
     pub options: &'a Options,
     /// The versions of the parameters that it refers to.
@@ -50,7 +50,7 @@ pub struct Planned<'a> {
     pub commit_info: &'a CommitInfo,
 }
 
-impl Planned<'_> {
+impl PlannedInputs<'_> {
     /// The values that differ from those of a record, by name; at most as many as people read.
     #[must_use]
     pub fn changed_since(&self, record: &DeployedModule) -> Vec<ChangedValue> {
@@ -209,7 +209,7 @@ mod tests {
 
     fn changed(options: &Options, digest: &str, record: &DeployedModule) -> Vec<String> {
         let commit_info = CommitInfo::of_commit(Some("c2"), None);
-        let planned = Planned {
+        let planned = PlannedInputs {
             options,
             versions: &versions("2026-02-02T00:00:00Z"),
             digest,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::{Plan, PlannedAction};
 use super::rollback::{After, NextRollback};
-use super::status::Status;
+use super::status::DeploymentStatus;
 use crate::error::excerpt;
 use crate::ids::ExecutionArn;
 use crate::module::explanation::Explained;
@@ -197,17 +197,17 @@ impl DeploymentOutcome {
     pub fn status(
         &self,
         plan: &Plan,
-        before: Option<&Status>,
+        before: Option<&DeploymentStatus>,
         execution: &ExecutionArn,
         why: impl Fn(&ModuleRef) -> Option<Failed>,
         now: Timestamp,
-    ) -> Status {
+    ) -> DeploymentStatus {
         let started = before.filter(|before| before.execution == *execution);
         let failed: Vec<String> = self
             .ended(End::Failed)
             .map(|result| result.module.to_string())
             .collect();
-        let status = Status {
+        let status = DeploymentStatus {
             started_at: started.and_then(|before| before.started_at),
             approval: started.and_then(|before| before.approval.clone()),
             previous_state: plan.previous_state,
@@ -219,7 +219,7 @@ impl DeploymentOutcome {
             },
             modules: self.counts(),
             rollback: plan.rollback.clone(),
-            ..Status::new(self.state(), execution, now)
+            ..DeploymentStatus::new(self.state(), execution, now)
         };
         let status = status.naming(&failed);
         if self.is_good() {
@@ -243,7 +243,12 @@ impl DeploymentOutcome {
     /// The rollback that follows, if the plan asks for one and a module failed. `started_at` is when the execution was
     /// started.
     #[must_use]
-    pub fn next_rollback(&self, plan: &Plan, status: &Status, started_at: Timestamp) -> Option<NextRollback> {
+    pub fn next_rollback(
+        &self,
+        plan: &Plan,
+        status: &DeploymentStatus,
+        started_at: Timestamp,
+    ) -> Option<NextRollback> {
         let to = plan.on_failure_to.as_ref()?;
         self.ended(End::Failed).next()?;
         let cause = status.why.cause.as_ref().or(status.why.reason.as_ref());

@@ -18,13 +18,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use self::draft::Planner;
 pub use self::draft::SHARED_NAME;
 pub use self::planning::Planning;
-use super::changed_values::Planned;
+use super::changed_values::PlannedInputs;
 use super::module_part::ModulePart;
 use super::order;
 use super::plan::{Item, Plan, PlannedAction, PlannedModule, Wave};
 pub use super::plannable::{PlannableGroup, PlannableModule};
 use super::preview_builds::Previews;
-use super::state::State;
+use super::state::DeploymentState;
 use crate::deployment::selection::Forced;
 use crate::error::{Error, ErrorName, Result};
 use crate::ids::ModuleId;
@@ -32,7 +32,7 @@ use crate::module::change_detection::decide;
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployed_record::DeployedModule;
 use crate::module::destroy;
-use crate::module::destroy::Place;
+use crate::module::destroy::TargetOrHome;
 use crate::module::fingerprint::{Fingerprint, Versions};
 use crate::module::metadata_reference::{ModuleRef, UpstreamMetadata};
 use crate::module::status;
@@ -144,7 +144,7 @@ fn bringing(
 
 /// The modules that a plan deploys again: their records have the values that may change.
 #[must_use]
-pub fn deployed_again(plan: &Plan, state: &State) -> Vec<ModuleId> {
+pub fn deployed_again(plan: &Plan, state: &DeploymentState) -> Vec<ModuleId> {
     let deploys = plan
         .modules
         .iter()
@@ -182,7 +182,7 @@ pub fn add_changed_values(
             let resolved = module.options.clone().resolve(&module.id, &published);
             let unknown = CommitInfo::default();
             let none = Versions::new();
-            planned.changes = Planned {
+            planned.changes = PlannedInputs {
                 // What isn't published yet can't be shown.
                 options: resolved.as_ref().unwrap_or(&module.options),
                 versions: planning.versions.get(&module.options.target).unwrap_or(&none),
@@ -246,14 +246,14 @@ fn about_to_publish(modules: &str) -> String {
 }
 
 /// The decision about a module of the repository.
-struct Decided {
+struct ModuleDecision {
     action: PlannedAction,
     reasons: Vec<String>,
     /// It is unchanged, but consumes values of other modules than its stored fingerprint names.
     renews: bool,
 }
 
-impl Decided {
+impl ModuleDecision {
     fn of(action: PlannedAction, reasons: Vec<String>) -> Self {
         Self {
             action,
@@ -273,7 +273,7 @@ impl<'a> Planner<'a> {
             .collect();
         let decided = self
             .decide(module, force, &consumed, &pending)
-            .unwrap_or_else(|blocked| Decided::of(PlannedAction::Blocked, vec![blocked.message]));
+            .unwrap_or_else(|blocked| ModuleDecision::of(PlannedAction::Blocked, vec![blocked.message]));
         let redeploy_if_changed: Vec<String> = match decided.action {
             PlannedAction::Unchanged => pending.iter().map(ToString::to_string).collect(),
             _ => Vec::new(),
@@ -303,7 +303,7 @@ impl<'a> Planner<'a> {
         force: bool,
         consumed: &[ModuleRef],
         pending: &[&ModuleRef],
-    ) -> Result<Decided> {
+    ) -> Result<ModuleDecision> {
         let (state, id) = (self.planning.state, &module.id);
         if let Some(why) = self.planning.renames.blocked.get(&ModuleRef::from(id)) {
             return Err(Error::new(ErrorName::Blocked, why.clone()));
@@ -320,8 +320,12 @@ impl<'a> Planner<'a> {
         let moved = |reasons: Vec<String>| {
             let target = module.options.target.as_ref();
             let from = destroy::moves_from(status.as_ref(), target);
-            let move_ =
-                from.map(|from| format!("moves from {from} to {}; destroyed there first", Place(target)));
+            let move_ = from.map(|from| {
+                format!(
+                    "moves from {from} to {}; destroyed there first",
+                    TargetOrHome(target)
+                )
+            });
             renamed.clone().into_iter().chain(move_).chain(reasons).collect()
         };
         let options = match module.options.clone().resolve(id, &published) {
@@ -331,7 +335,7 @@ impl<'a> Planner<'a> {
             Err(_) => {
                 let waits: Vec<String> = pending.iter().map(ToString::to_string).collect();
                 let reasons = moved(vec![about_to_publish(&waits.join(", "))]);
-                return Ok(Decided::of(PlannedAction::Deploy, reasons));
+                return Ok(ModuleDecision::of(PlannedAction::Deploy, reasons));
             }
         };
         let of_target = self.planning.versions.get(&options.target);
@@ -345,22 +349,22 @@ impl<'a> Planner<'a> {
         let decision = decide(&fingerprint, stored.as_ref(), status.as_ref(), force);
         if decision.changed {
             let reasons = self.without_passing(decision.reasons, module);
-            return Ok(Decided::of(PlannedAction::Deploy, moved(reasons)));
+            return Ok(ModuleDecision::of(PlannedAction::Deploy, moved(reasons)));
         }
         if renamed.is_some() {
-            return Ok(Decided::of(PlannedAction::Deploy, moved(Vec::new())));
+            return Ok(ModuleDecision::of(PlannedAction::Deploy, moved(Vec::new())));
         }
         let redeployed = match options.redeploy_with_dependencies {
             true => self.deployed_before(pending),
             false => Vec::new(),
         };
         Ok(if redeployed.is_empty() {
-            Decided {
+            ModuleDecision {
                 renews: decision.renews,
-                ..Decided::of(PlannedAction::Unchanged, decision.reasons)
+                ..ModuleDecision::of(PlannedAction::Unchanged, decision.reasons)
             }
         } else {
-            Decided::of(PlannedAction::Deploy, redeployed)
+            ModuleDecision::of(PlannedAction::Deploy, redeployed)
         })
     }
 

@@ -21,7 +21,7 @@ const MAX_NAMED: usize = 66;
 
 /// A rollback, in a plan and in a status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rollback {
+pub struct DeploymentRollback {
     /// The name of the execution whose deployment is deployed again.
     pub to: String,
     /// When that had ended.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::{Plan, PlannedAction, PlannedModule};
-use super::state::State;
+use super::state::DeploymentState;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::module::destroy;
 use crate::module::metadata_reference::ModuleRef;
@@ -97,7 +97,7 @@ impl TargetProblems {
 /// The targets where a plan destroys modules, with these: modules that leave, and those that move. What left nothing is only
 /// forgotten, which needs no target.
 #[must_use]
-pub fn left(plan: &Plan, state: &State) -> BTreeMap<Target, Vec<ModuleRef>> {
+pub fn left(plan: &Plan, state: &DeploymentState) -> BTreeMap<Target, Vec<ModuleRef>> {
     let goes = |planned: &&PlannedModule| planned.action == PlannedAction::Destroy || planned.moves;
     let mut left: BTreeMap<Target, Vec<ModuleRef>> = BTreeMap::new();
     for planned in plan.modules.iter().filter(goes) {

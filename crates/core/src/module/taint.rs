@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::ids::ModuleId;
 use crate::module::deployed_record::DeployedModule;
 use crate::module::fingerprint::Fingerprint;
-use crate::module::input::Action;
+use crate::module::input::ModuleAction;
 use crate::module::plan::Plan;
 use crate::module::source::Source;
 use crate::module::status::State;
@@ -39,7 +39,7 @@ pub fn plan(
         return Err(nothing_to_taint(module, state));
     };
     Ok(Plan {
-        action: Action::Deploy,
+        action: ModuleAction::Deploy,
         module: record.module.clone(),
         // Nothing reads it: there is no build.
         source: record.bundle.unwrap_or_else(|| Source {

@@ -9,8 +9,9 @@ use crate::events::{Event, ModuleDrift};
 use crate::formats::json_fields::describe;
 use crate::ids::ModuleId;
 
+/// The names of the module, unparsed.
 #[derive(Deserialize)]
-struct Names {
+struct DriftedModule {
     project: String,
     deployment: String,
     group: String,
@@ -26,7 +27,7 @@ pub fn drifted_module(event: &Value) -> Result<Option<ModuleId>> {
         return Ok(None);
     }
     let detail = &event["detail"];
-    let names: Names = serde_json::from_value(detail.clone()).map_err(|_| {
+    let names: DriftedModule = serde_json::from_value(detail.clone()).map_err(|_| {
         Error::field(
             "detail",
             describe(detail),

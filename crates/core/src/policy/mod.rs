@@ -24,7 +24,7 @@ pub mod rego;
 pub use approval::{ApprovalMode, ApprovalRule, DEFAULT_EXPIRY, MAX_EXPIRY, Starts};
 pub use changes::{Change, Changes};
 pub use decision::{Decision, StoredPolicy};
-pub use document::{MAX_BYTES, Policy, version_of};
+pub use document::{DeploymentPolicy, MAX_BYTES, version_of};
 pub use freeze::Freeze;
 pub use pattern::Pattern;
 pub use principal::{Caller, Principal, PrincipalPattern};

@@ -11,7 +11,7 @@ use crate::ids::Name;
 
 /// A group of the manifest.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct DraftGroup {
     pub name: Name,
     pub concurrency: Option<u32>,
     pub modules: Vec<Draft>,
@@ -27,7 +27,7 @@ type Number = (usize, usize);
 
 /// Refuses modules with the same state path, and references that cannot be resolved in the order of the groups.
 /// `complete` says whether these are all groups of the manifest.
-pub(super) fn check(groups: &[Group], complete: bool, problems: &mut Diagnostics) {
+pub(super) fn check(groups: &[DraftGroup], complete: bool, problems: &mut Diagnostics) {
     refuse_doubles(groups, problems);
     refuse_former_names(groups, problems);
     let graph = Graph::of(groups, complete);
@@ -42,7 +42,7 @@ pub(super) fn check(groups: &[Group], complete: bool, problems: &mut Diagnostics
 
 /// Refuses modules with equal names, or with equal `{group}-{module}`, the path of a module's state. The error names both
 /// places.
-fn refuse_doubles(groups: &[Group], problems: &mut Diagnostics) {
+fn refuse_doubles(groups: &[DraftGroup], problems: &mut Diagnostics) {
     let mut paths: HashMap<String, (String, &Location)> = HashMap::new();
     let modules = groups
         .iter()
@@ -68,7 +68,7 @@ fn refuse_doubles(groups: &[Group], problems: &mut Diagnostics) {
 }
 
 /// Refuses former names that can't be those of a renamed module: another module has the name now, or had it, too.
-fn refuse_former_names(groups: &[Group], problems: &mut Diagnostics) {
+fn refuse_former_names(groups: &[DraftGroup], problems: &mut Diagnostics) {
     let paths: HashMap<String, String> = groups
         .iter()
         .flat_map(|group| {
@@ -102,13 +102,13 @@ fn refuse_former_names(groups: &[Group], problems: &mut Diagnostics) {
 }
 
 struct Graph<'g> {
-    groups: &'g [Group],
+    groups: &'g [DraftGroup],
     complete: bool,
     numbers: HashMap<(&'g Name, &'g Name), Number>,
 }
 
 impl<'g> Graph<'g> {
-    fn of(groups: &'g [Group], complete: bool) -> Self {
+    fn of(groups: &'g [DraftGroup], complete: bool) -> Self {
         let numbers = groups.iter().enumerate().flat_map(|(g, group)| {
             let modules = group.modules.iter().enumerate();
             modules.map(move |(m, module)| ((&group.name, &module.name), (g, m)))

@@ -7,7 +7,7 @@ use crate::error::expected;
 use crate::formats::yaml;
 use crate::formats::yaml::Node;
 
-use super::dependency_check::Group as DraftGroup;
+use super::dependency_check::DraftGroup;
 use super::diagnostic::{Diagnostics, Location};
 use super::model::{refuse_ignored, text};
 use super::modules::{Draft, Reader, quoted};

@@ -2,7 +2,7 @@
 
 use crate::deployment::renames::Renames;
 use crate::deployment::selection::Selection;
-use crate::deployment::state::State;
+use crate::deployment::state::DeploymentState;
 use crate::ids::{DeploymentId, ExecutionArn};
 use crate::module::fingerprint::VersionsByTarget;
 
@@ -14,7 +14,7 @@ pub struct Planning<'a> {
     /// The execution that deploys.
     pub execution: &'a ExecutionArn,
     /// The stored state.
-    pub state: &'a State,
+    pub state: &'a DeploymentState,
     /// The versions of the parameters that modules refer to, in the Parameter Store of each module's target.
     pub versions: &'a VersionsByTarget,
     /// The renames, after which the state is given.
