@@ -14,7 +14,7 @@ use seedflow_core::module::role::ModuleStack;
 use seedflow_core::module::source::Source;
 use seedflow_core::policy::Change;
 
-use crate::{CurrentExecution, Handler, read_bundle};
+use crate::handler::{CurrentExecution, Handler, read_bundle};
 
 impl Handler {
     /// What there is to destroy of a module.

@@ -13,7 +13,7 @@ use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::plan::Plan;
 use seedflow_core::policy::{ApprovalRule, Change, Changes, rego};
 
-use crate::{CurrentExecution, Handler};
+use crate::handler::{CurrentExecution, Handler};
 
 impl Handler {
     /// Refuses a change of a module that breaks the policy of its deployment, or that nobody has approved, however the

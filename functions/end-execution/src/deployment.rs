@@ -20,8 +20,8 @@ use seedflow_core::workflow::ending::{Described, Holds, STOPPING};
 use seedflow_core::workflow::execution_history::{Started, trace};
 use serde_json::json;
 
-use crate::Handler;
 use crate::answer::{Next, wait_for};
+use crate::handler::Handler;
 use crate::refused::Refused;
 
 impl Handler {

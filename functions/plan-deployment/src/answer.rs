@@ -110,6 +110,29 @@ impl PlanAnswer {
             refused: None,
         }
     }
+
+    /// Adds what is shown of a plan.
+    fn show(&mut self, plan: &Plan, request: &DeploymentInput) {
+        self.evaluate = plan.rules.is_some();
+        self.preview = plan.previews.has_pending();
+        if request.plan_only && !self.preview {
+            self.previews = previews::shortened(plan.previews.results(), previews::MAX_IN_ANSWER);
+        }
+        self.counts = json!(plan.counts());
+        self.policy = plan.policy.clone();
+        self.rollback = plan.rollback.clone();
+        self.approval = plan.approval.clone();
+        self.origin = Some(plan.commit_info.clone());
+        (self.modules, self.shortened) = plan.listed();
+        if request.plan_only && plan.rollback.is_some() {
+            self.warnings = plan.warnings.clone();
+        }
+        if request.record_refusal
+            && let Err(error) = plan.refuse()
+        {
+            self.refused = Some(error.into());
+        }
+    }
 }
 
 /// What planning leads to.
@@ -142,34 +165,9 @@ pub(crate) async fn answer(
         }
         Err(error) => return Err(error),
     };
-    answer.evaluate = plan.rules.is_some();
-    let may_wait = (plan.approval.is_some() || answer.evaluate) && !request.plan_only;
-    if may_wait {
-        plans::store_parts(work, execution, &PlanParts::of(&plan)).await?;
-    }
-    plans::store_deployment(work, execution, &plan).await?;
-    answer.preview = plan.previews.has_pending();
-    // An approver also sees why a module has no preview.
-    if answer.preview || (may_wait && !plan.previews.modules.is_empty()) {
-        plans::store_previews(work, execution, &plan.previews).await?;
-    } else if request.plan_only {
-        answer.previews = previews::shortened(plan.previews.results(), previews::MAX_IN_ANSWER);
-    }
-    answer.counts = json!(plan.counts());
-    answer.policy = plan.policy.clone();
-    answer.rollback = plan.rollback.clone();
-    answer.approval = plan.approval.clone();
-    answer.origin = Some(plan.commit_info.clone());
-    (answer.modules, answer.shortened) = plan.listed();
-    if request.record_refusal
-        && let Err(error) = plan.refuse()
-    {
-        answer.refused = Some(error.into());
-    }
+    store(work, execution, &plan, request.plan_only).await?;
+    answer.show(&plan, request);
     if request.plan_only {
-        if plan.rollback.is_some() {
-            answer.warnings = plan.warnings.clone();
-        }
         return Ok(answer);
     }
     let to_start = plan.refuse().and_then(|()| spill_long_inputs(waves, execution));
@@ -185,4 +183,18 @@ pub(crate) async fn answer(
         }
     }
     Ok(answer)
+}
+
+/// Stores the plan, and what an approver and previews need of it.
+async fn store(work: &Bucket, execution: &ExecutionArn, plan: &Plan, plan_only: bool) -> Result<()> {
+    let may_wait = (plan.approval.is_some() || plan.rules.is_some()) && !plan_only;
+    if may_wait {
+        plans::store_parts(work, execution, &PlanParts::of(plan)).await?;
+    }
+    plans::store_deployment(work, execution, plan).await?;
+    // An approver also sees why a module has no preview.
+    if plan.previews.has_pending() || (may_wait && !plan.previews.modules.is_empty()) {
+        plans::store_previews(work, execution, &plan.previews).await?;
+    }
+    Ok(())
 }

@@ -11,8 +11,9 @@ use seedflow_core::telemetry::log_context::LogContext;
 use serde_json::Value;
 
 use crate::answer::Named;
+use crate::handler::Handler;
+use crate::repository;
 use crate::repository::Asked;
-use crate::{Handler, repository};
 
 impl Handler {
     /// Reads the name, and stores it for later functions.

@@ -24,9 +24,10 @@ use seedflow_core::module::fingerprint::VersionsByTarget;
 use seedflow_core::module::metadata_reference::ModuleRef;
 
 use crate::answer::Outcome;
+use crate::handler::Handler;
 use crate::reading::Repository;
 use crate::repository::Asked;
-use crate::{Handler, bundles, policy, reading, rollback, state};
+use crate::{bundles, policy, reading, rollback, state};
 
 /// What a rollback asks for.
 struct RollbackRequest {

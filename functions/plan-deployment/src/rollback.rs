@@ -32,9 +32,7 @@ impl Earlier {
             .map(|module| (module.module.clone(), module.commit_info.clone()))
             .collect()
     }
-}
 
-impl Earlier {
     /// Where the modules come from: their kept bundles.
     pub(crate) fn sources(&self) -> BTreeMap<ModuleId, DefinedSource> {
         let modules = self.modules.iter();

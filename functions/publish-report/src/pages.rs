@@ -12,7 +12,7 @@ use seedflow_core::pages::{PageContext, format, module_page, report_view};
 use seedflow_core::storage_layout::page_key;
 use serde::de::DeserializeOwned;
 
-use crate::Handler;
+use crate::handler::Handler;
 use crate::index::TRIES;
 
 /// Maximum size of a report that is rendered. Outputs are its largest part, at most 4 KB each.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::runtime::log;
 use seedflow_aws::stores::plans;
 use seedflow_core::deployment::outcome::{DeploymentOutcome, End, EndedExecution, Failed};
@@ -21,7 +21,7 @@ use seedflow_core::telemetry::metric::{Measurement, Metric};
 use seedflow_core::workflow::lock::Lease;
 use serde_json::{Value, json};
 
-use crate::{Handler, MAX_REPORT};
+use crate::handler::{Handler, MAX_REPORT};
 
 /// Maximum number of failed modules with their cause.
 const MAX_CAUSES: usize = 10;
@@ -69,33 +69,54 @@ impl Handler {
         };
         // The report before the status: a reader who sees the final state finds the report.
         let report = self.report(&plan, &outcome, &status).await?;
-        if !is_gone {
-            self.modules
-                .write_deployment_status(&plan.deployment, &status)
-                .await?;
-        }
-        self.publish(&plan.deployment, &status, Some(&report)).await;
-        if is_gone {
-            // After the event: a repeated call that finds no status sends no event.
-            self.modules.delete_deployment_status(&plan.deployment).await?;
-        }
+        self.write_end(&plan.deployment, &status, &report, is_gone)
+            .await?;
         if !before.is_some_and(|before| before.is_final_of(execution)) {
-            let skipped = outcome
-                .ended(End::Unchanged)
-                .filter(|result| result.execution.is_none());
             let took = lock.started_at.map(|started| now.duration_since(started));
-            let measured = Measurement::end_of_deployment(status.state, took).and_count(
-                Some(Metric::ModulesUnchanged),
-                u32::try_from(skipped.count()).unwrap_or(u32::MAX),
-            );
-            self.metrics
-                .write(&measured, &LogContext::deployment(execution, &plan.deployment));
+            self.measure(&plan.deployment, &outcome, &status, took);
         }
         tracing::info!(state = status.state.as_str(), modules = ?status.modules, "recorded");
         Ok(json!({
             "state": status.state, "deployment": plan.deployment, "origin": plan.commit_info, "modules": status.modules, "failed": status.failed,
             "error": status.why.error, "cause": status.why.reason, "report": report, "roll_back": next,
         }))
+    }
+
+    /// Writes and publishes the final status. That of a deployment that is gone is removed instead.
+    async fn write_end(
+        &self,
+        deployment: &DeploymentId,
+        status: &DeploymentStatus,
+        report: &str,
+        is_gone: bool,
+    ) -> Result<()> {
+        if !is_gone {
+            self.modules.write_deployment_status(deployment, status).await?;
+        }
+        self.publish(deployment, status, Some(report)).await;
+        if is_gone {
+            // After the event: a repeated call that finds no status sends no event.
+            self.modules.delete_deployment_status(deployment).await?;
+        }
+        Ok(())
+    }
+
+    fn measure(
+        &self,
+        deployment: &DeploymentId,
+        outcome: &DeploymentOutcome,
+        status: &DeploymentStatus,
+        took: Option<SignedDuration>,
+    ) {
+        let skipped = outcome
+            .ended(End::Unchanged)
+            .filter(|result| result.execution.is_none());
+        let measured = Measurement::end_of_deployment(status.state, took).and_count(
+            Some(Metric::ModulesUnchanged),
+            u32::try_from(skipped.count()).unwrap_or(u32::MAX),
+        );
+        self.metrics
+            .write(&measured, &LogContext::deployment(&status.execution, deployment));
     }
 
     /// Writes the record by which the deployment can be rolled back to this execution. A repeated call leaves alone what it

@@ -7,13 +7,32 @@ use seedflow_core::deployment::report;
 use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
+use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::explanation::Explained;
 use seedflow_core::module::status::State;
+use seedflow_core::started_by::StartedBy;
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::Measurement;
+use seedflow_core::workflow::lock::Lease;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Handler, Refusal};
+use crate::handler::Handler;
+
+/// What was refused, and why.
+#[derive(Deserialize)]
+pub(crate) struct Refusal {
+    /// Null if another execution holds it.
+    pub(crate) lock: Option<Lease<DeploymentId>>,
+    deployment: DeploymentId,
+    error: String,
+    cause: String,
+    /// The commit that was refused, if it could be read.
+    origin: Option<Box<CommitInfo>>,
+    /// Who started the execution, if known.
+    #[serde(default)]
+    started_by: Option<StartedBy>,
+}
 
 impl Handler {
     /// Records a refusal, and answers how the execution ends.

@@ -98,11 +98,11 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         metrics,
         aws,
     };
-    lambda::run(async |invocation| function.update(invocation, Timestamp::now()).await).await
+    lambda::run(async |invocation| function.handle(invocation, Timestamp::now()).await).await
 }
 
 impl Handler {
-    async fn update(
+    async fn handle(
         &self,
         Invocation { event, environment }: Invocation<Event>,
         now: Timestamp,

@@ -109,11 +109,6 @@ impl Handler {
         ))
     }
 
-    pub(crate) async fn unmark(&self, module: &ModuleId) -> Result<()> {
-        let mark = [ParameterKind::Renamed];
-        self.modules.parameters.delete(module, &mark).await
-    }
-
     async fn keep_again(&self, bundle: &Source, module: &ModuleId) -> Result<Source> {
         let key = module.kept_bundle_key();
         let work = &self.modules.work;

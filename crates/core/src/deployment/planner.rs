@@ -9,51 +9,34 @@
 //! Waves run one after the other and end with the first failure. First come the groups in the order of the manifest,
 //! then the modules to destroy.
 
+mod draft;
+mod planning;
 mod removals;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest, Sha256};
-
+use self::draft::Planner;
+pub use self::draft::SHARED_NAME;
+pub use self::planning::Planning;
 use super::changed_values::PlannedInputs;
 use super::module_part::ModulePart;
 use super::order;
 use super::plan::{Item, Plan, PlannedAction, PlannedModule, Wave};
 pub use super::plannable::{PlannableGroup, PlannableModule};
 use super::preview_builds::Previews;
-use super::renames::Renames;
 use super::state::DeploymentState;
-use crate::deployment::selection::{Forced, Selection};
+use crate::deployment::selection::Forced;
 use crate::error::{Error, ErrorName, Result};
-use crate::ids::{DeploymentId, ExecutionArn, ModuleId, hyphens};
+use crate::ids::ModuleId;
 use crate::module::change_detection::decide;
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployed_record::DeployedModule;
 use crate::module::destroy;
 use crate::module::destroy::TargetOrHome;
-use crate::module::fingerprint::{Fingerprint, Versions, VersionsByTarget};
+use crate::module::fingerprint::{Fingerprint, Versions};
 use crate::module::metadata_reference::{ModuleRef, UpstreamMetadata};
 use crate::module::status;
 use crate::target::Target;
-
-/// The inputs of the planner.
-#[derive(Debug)]
-pub struct Planning<'a> {
-    /// The deployment.
-    pub deployment: &'a DeploymentId,
-    /// The execution that deploys.
-    pub execution: &'a ExecutionArn,
-    /// The stored state.
-    pub state: &'a DeploymentState,
-    /// The versions of the parameters that modules refer to, in the Parameter Store of each module's target.
-    pub versions: &'a VersionsByTarget,
-    /// The renames, after which the state is given.
-    pub renames: &'a Renames,
-    /// The selected modules.
-    pub only: &'a Selection,
-    /// The maximum number of modules that run at once.
-    pub concurrency: u32,
-}
 
 /// Where the modules of groups go, each place once; home, which is `None`, is the first.
 #[must_use]
@@ -280,33 +263,7 @@ impl ModuleDecision {
     }
 }
 
-/// A plan under construction.
-struct Planner<'a> {
-    planning: &'a Planning<'a>,
-    modules: Vec<PlannedModule>,
-    waves: Vec<Wave>,
-    /// The modules of earlier waves whose values may change, with their actions.
-    before: BTreeMap<ModuleRef, PlannedAction>,
-    /// The modules with an execution: after it, their stored fingerprints name the upstream modules of the manifest.
-    renewed: BTreeSet<ModuleRef>,
-    /// What the modules with an execution are deployed from.
-    parts: BTreeMap<ModuleRef, ModulePart>,
-    warnings: Vec<String>,
-}
-
 impl<'a> Planner<'a> {
-    fn new(planning: &'a Planning<'a>) -> Self {
-        Self {
-            planning,
-            modules: Vec::new(),
-            waves: Vec::new(),
-            before: BTreeMap::new(),
-            renewed: BTreeSet::new(),
-            parts: BTreeMap::new(),
-            warnings: Vec::new(),
-        }
-    }
-
     /// Decides on a module of the repository.
     fn module(&self, module: &PlannableModule, force: bool) -> PlannedModule {
         let consumed = module.options.parameters.upstreams();
@@ -442,21 +399,6 @@ impl<'a> Planner<'a> {
         renamed.get(&ModuleRef::from(&module.id)).cloned()
     }
 
-    fn name(&self, module: &ModuleId) -> String {
-        execution_name(self.planning.execution, module)
-    }
-
-    fn wave(&mut self, concurrency: Option<u32>, items: impl Iterator<Item = Item>) {
-        let items: Vec<Item> = items.collect();
-        if !items.is_empty() {
-            let most = self.planning.concurrency;
-            self.waves.push(Wave {
-                concurrency: concurrency.unwrap_or(most).clamp(1, most),
-                items,
-            });
-        }
-    }
-
     /// Adds a decided module, so that later modules see that its values may change.
     fn add(&mut self, planned: PlannedModule, module: &PlannableModule) {
         let of = ModuleRef::from(&module.id);
@@ -484,12 +426,6 @@ impl<'a> Planner<'a> {
             &resolved,
             versions,
         )
-    }
-
-    fn id(&self, module: &ModuleRef) -> ModuleId {
-        self.planning
-            .deployment
-            .module(module.group.clone(), module.module.clone())
     }
 
     /// The groups in the order in which they were deployed.
@@ -546,19 +482,6 @@ impl<'a> Planner<'a> {
         };
         (plan, self.waves)
     }
-}
-
-/// How much of the deployment's execution name the names of its modules' executions contain: half a UUID, enough to
-/// find them all in the logs (docs/observability.md).
-pub const SHARED_NAME: usize = 22;
-
-/// A readable name: it contains the deployment's execution, and a digest that makes it unique (Step Functions: up to 80
-/// characters).
-fn execution_name(of: &ExecutionArn, module: &ModuleId) -> String {
-    let digest = hex::encode(Sha256::digest(format!("{}/{module}", of.as_str())));
-    let readable: String = hyphens(&module.module_name()).chars().take(40).collect();
-    let shared: String = of.name().chars().take(SHARED_NAME).collect();
-    format!("{readable}-{shared}-{}", &digest[..16])
 }
 
 #[cfg(test)]

@@ -3,10 +3,13 @@
 mod removals;
 mod renames;
 
+use super::draft::execution_name;
 use super::*;
+use crate::deployment::renames::Renames;
+use crate::deployment::selection::Selection;
 use crate::error::says;
-use crate::ids::{Name, ParameterKind};
-use crate::module::fingerprint::deployspec_digest;
+use crate::ids::{DeploymentId, ExecutionArn, Name, ParameterKind};
+use crate::module::fingerprint::{VersionsByTarget, deployspec_digest};
 use crate::module::input::{Limits, Options};
 use serde_json::{Value, json};
 
