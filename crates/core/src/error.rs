@@ -262,8 +262,7 @@ pub fn without_credentials(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a message contains the parts of `pattern`, separated by `…`, in order. Tests omit the parts that they do not check.
-/// An error in the answer of a function that has done its work: why nothing runs.
+/// A refusal in a function's answer: why nothing runs.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Refused {
     /// The name of the error.
@@ -281,6 +280,7 @@ impl From<Error> for Refused {
     }
 }
 
+/// Whether a message contains the parts of `pattern`, separated by `…`, in order. Tests omit the parts that they do not check.
 #[cfg(test)]
 pub(crate) fn says(message: &str, pattern: &str) -> bool {
     let mut parts = pattern.split('…');

@@ -63,10 +63,7 @@ impl Deploy {
         let draft = tempfile::NamedTempFile::new().context("cannot write the bundle")?;
         let packed = bundle::folder(&self.folder, draft.path())?;
         if self.upload {
-            let path = format!(
-                "modules/{}/{}/{}/{}.zip",
-                module.project, module.deployment, module.group, module.module
-            );
+            let path = module.own_bundle_path();
             let metadata = commit::of_folder(&self.folder).metadata().collect();
             let subject = Subject::Module(module);
             let execution = start_by_upload(&subject, &path, &packed.path, metadata, account).await?;

@@ -161,8 +161,8 @@ pub async fn find_json(bucket: &Bucket, key: &str) -> Result<Option<Value>> {
     found.map(|bytes| parsed(key, &bytes)).transpose()
 }
 
-/// A stored report; `None` if there is none. It is looked for in the list of reports: who may list nothing else is denied an
-/// object that is missing (`KeepNamesToOurselves` in template.yaml).
+/// A stored report; `None` if there is none. It is looked for in the list of reports: a person who may list nothing else is
+/// denied an object that is missing (`KeepNamesToOurselves` in template.yaml).
 async fn stored(bucket: &Bucket, key: &str) -> Result<Option<Vec<u8>>> {
     if !bucket.keys(key).await?.iter().any(|found| found == key) {
         return Ok(None);

@@ -184,8 +184,8 @@ impl DeploymentInput {
         }
     }
 
-    /// Refuses a repository whose manifest describes another deployment than the key of its upload names: who may write
-    /// to that key may deploy no other one.
+    /// Refuses a repository whose manifest describes another deployment than the key of its upload names: a person who
+    /// may write to that key may deploy no other one.
     ///
     /// # Errors
     /// `InvalidInput` with both.

@@ -249,7 +249,7 @@ fn is_manifest(repository: &mut dyn Repository, path: &str) -> bool {
     };
     match yaml::parse(&text) {
         Ok(node) => node.get("groups").is_some(),
-        // Templates of Kubernetes manifests are no YAML either.
+        // Templates of Kubernetes manifests are not valid YAML.
         Err(_) => text.contains("groups"),
     }
 }
