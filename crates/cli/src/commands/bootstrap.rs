@@ -118,7 +118,7 @@ impl BootstrapTarget {
         }
         if *here == self.home {
             bail!(Refused(format!(
-                "expected another account or region than --home {here}, found credentials of the same; choose others by --profile, or another region by --region"
+                "expected a target that differs from --home {here}, found the same account and region; use --profile or --region"
             )));
         }
         Ok(())

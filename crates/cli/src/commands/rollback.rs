@@ -35,8 +35,8 @@ use crate::work::Subject;
 /// Deploys again what a module or a whole deployment was before: the kept bundles with the parameters that they had.
 ///
 /// A module whose last execution failed goes back to its last success, another one to the success before it that deployed
-/// something else. A deployment goes back to the last execution that deployed all of it and succeeded and isn't what is
-/// deployed now; its plan is shown first. The next `apply` deploys what the repository has.
+/// something else. A deployment goes back to its last complete success that differs from what is deployed now. The
+/// plan is shown first. The next `apply` deploys what the repository has.
 #[derive(Debug, Args)]
 pub struct Rollback {
     /// The module or the deployment.

@@ -182,7 +182,7 @@ impl DeploymentOutcome {
         if left > 0 {
             parts.push(format!("{left} of later groups never started"));
         }
-        parts.push("start it again when that is mended: what succeeded isn't done again".to_owned());
+        parts.push("correct the cause and start it again: what succeeded isn't done again".to_owned());
         parts.join("; ")
     }
 
@@ -351,7 +351,7 @@ mod tests {
         assert_eq!(status.why.cause.unwrap(), "g/c: The build failed");
         assert_eq!(
             status.why.reason.unwrap(),
-            "g/c failed: build failed; 1 of later groups never started; start it again when that is mended: what succeeded isn't done again"
+            "g/c failed: build failed; 1 of later groups never started; correct the cause and start it again: what succeeded isn't done again"
         );
     }
 

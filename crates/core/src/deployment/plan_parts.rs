@@ -319,7 +319,7 @@ mod tests {
         error.message
     }
 
-    /// Whether values have to be those of the approval or not: what they are taken from does.
+    /// A changed reference voids the approval, even if values may differ.
     #[test]
     fn a_module_that_refers_to_something_else_is_not_what_was_approved() {
         let then = parts(part("b", 1, Some("vpc-1")));

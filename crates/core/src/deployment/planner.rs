@@ -417,8 +417,8 @@ impl<'a> Planner<'a> {
             .collect()
     }
 
-    /// The reasons without the values that upstream modules have published and are about to replace. Such a value may be the
-    /// one of a deployment that failed, and the next one may be that of the last success again.
+    /// The reasons without the values that upstream modules have published and are about to replace. Such a value
+    /// may come from a failed deployment and be replaced in this run.
     fn without_passing(&self, mut reasons: Vec<String>, module: &PlannableModule) -> Vec<String> {
         let is_deployed = |upstream: &ModuleRef| self.before.get(upstream) == Some(&PlannedAction::Deploy);
         for (parameter, by) in known_later(module, is_deployed) {

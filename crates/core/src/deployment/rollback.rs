@@ -12,11 +12,11 @@ use crate::formats::json_fields::JsonFields;
 use crate::ids::{DeploymentId, ExecutionArn, ExecutionName};
 use crate::policy::version_of;
 
-/// The longest cause of the failure that travels with a rollback.
+/// Longest cause of the failure that is passed on with a rollback.
 const MAX_CAUSE: usize = 1000;
-/// The most of it that a message about the rollback's own failure has.
+/// Longest part of that cause in the message about a failed rollback.
 const MAX_FIRST: usize = 120;
-/// The longest name of an execution that the name of its rollback has as a whole.
+/// Longest execution name that fits unshortened into its rollback's name.
 const MAX_NAMED: usize = 66;
 
 /// A rollback, in a plan and in a status.

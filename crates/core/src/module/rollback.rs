@@ -39,7 +39,7 @@ impl From<Option<ExecutionName>> for Goal {
 pub struct Search {
     module: ModuleId,
     goal: Goal,
-    /// Whether what is deployed now is good, so that its own record is none to go back to.
+    /// Whether the current deployment succeeded. Then its own record is skipped.
     leaves: bool,
     /// The fingerprint of what is deployed now, once its record was seen.
     deployed: Option<String>,

@@ -106,7 +106,7 @@ pub fn not_evaluated(deployment: &DeploymentId, why: &str) -> Error {
     Error::new(
         ErrorName::PolicyNotEvaluated,
         format!(
-            "nothing was started, because the rules {} can't be evaluated: {}; an administrator (AdministratorPrincipalArns of the stack) can mend them: `seedflow policy test` tries them on a saved plan, `seedflow policy set` stores them",
+            "nothing was started, because the rules {} can't be evaluated: {}; an administrator (AdministratorPrincipalArns of the stack) can correct them: `seedflow policy test` tries them on a saved plan, `seedflow policy set` stores them",
             deployment.rego_key(),
             excerpt(why, 2000)
         ),

@@ -21,7 +21,7 @@ pub enum Origin {
 }
 
 /// Where the build of an event is. `account` and `region` are the event's own, and `build` is the ARN in its detail. EventBridge
-/// sets both in each event that comes from another place, so an event that lacks one is as good as what it says of its build.
+/// sets both in each event that comes from another place. If one is missing, that of the build's ARN counts.
 #[must_use]
 pub fn origin(account: &str, region: &str, build: &str, home: &AwsEnvironment) -> Origin {
     // arn:aws:codebuild:{region}:{account}:build/{id}

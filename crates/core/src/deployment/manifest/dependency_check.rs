@@ -150,7 +150,7 @@ impl<'g> Graph<'g> {
         let (consumer, provider) = (self.show(from), self.show(to));
         let message = match self.way(to, from) {
             Some(way) => format!(
-                "a circle of references: {}; one of them has to go",
+                "a circle of references: {}; remove one of them",
                 self.show_circle(from, &way)
             ),
             None if to.0 == from.0 => format!(
