@@ -55,7 +55,7 @@ impl Decide {
             Named::Deployment(id) => of_deployment(account, &id).await?,
             Named::Execution(followed) => of_execution(account, &followed).await?,
             Named::Module(id) => bail!(Refused(format!(
-                "{id}: expected a deployment or its execution, found a module; only plans of deployments wait"
+                "{id}: expected a deployment or its execution, found a module; only plans of deployments wait for an approval"
             ))),
         };
         let plan = match &self.plan {
@@ -127,7 +127,7 @@ async fn of_deployment(account: &Account, id: &DeploymentId) -> Result<ApprovalS
     match status.and_then(|status| status.approval) {
         Some(approval) if approval.waits() => Ok(approval),
         Some(last) => bail!(Refused(format!(
-            "{id}: no plan waits for an approval; the last one that did: {}",
+            "{id}: no plan waits for an approval; the last plan that waited: {}",
             last.line()
         ))),
         None => bail!(Refused(format!("{id}: no plan waits for an approval"))),

@@ -223,7 +223,7 @@ fn show(deployment: &Deployment, offline: bool, ui: &Ui) {
     if offline && !deployment.sources.is_empty() {
         let sources = &deployment.sources;
         ui.heading(&format!(
-            "not looked at, because of --offline: {}",
+            "not checked, because of --offline: {}",
             count(sources.len(), "source")
         ));
         for source in sources {

@@ -86,7 +86,7 @@ impl Diff {
         match (own.next(), own.next()) {
             (Some(to), Some(from)) => Ok((from, to)),
             (found, _) => Err(Refused(format!(
-                "{project}/{target}: expected two reports, found {}; executions that found nothing changed leave none",
+                "{project}/{target}: expected two reports, found {}; an execution that found nothing changed leaves no report",
                 if found.is_some() { "one" } else { "none" }
             ))
             .into()),

@@ -196,7 +196,7 @@ async fn stored(account: &Account, of: &DeploymentId, key: &str, most: u64) -> R
     let found = account.bucket().get(key, most).await;
     let found = found.map_err(|error| match error.name {
         ErrorName::AccessDenied => anyhow::anyhow!(
-            "{of} has no policy, or these credentials may not read it: S3 gives the difference only to a principal that AdministratorPrincipalArns names. {}",
+            "{of} has no policy, or these credentials may not read it: only a principal that AdministratorPrincipalArns names can learn which of both is true. {}",
             error.message
         ),
         _ => error.into(),
@@ -215,7 +215,7 @@ impl Set {
             };
             account.bucket().put(&key, text.clone()).await.with_context(|| {
                 format!(
-                    "cannot store s3://{}/{key}; it takes a principal that AdministratorPrincipalArns of the stack names, with s3:PutObject on policies/*",
+                    "cannot store s3://{}/{key}; the stack's AdministratorPrincipalArns has to name the caller, who needs s3:PutObject on policies/*",
                     account.work_bucket
                 )
             })?;
@@ -275,7 +275,7 @@ impl Test {
         let plan = read(&self.plan)?;
         let plan: PlanJson = serde_json::from_str(&plan).with_context(|| {
             format!(
-                "{}: expected what `seedflow plan --json` prints",
+                "{}: expected the output of `seedflow plan --json`",
                 self.plan.display()
             )
         })?;
@@ -376,7 +376,7 @@ fn texts(files: &[PathBuf]) -> Result<Vec<Text>> {
 async fn deployment(target: &Target, project: &OfProject, account: &Account) -> Result<DeploymentId> {
     if target.group.is_some() {
         return Err(Wrong(format!(
-            "{target}: expected a deployment, found a part of one; a policy is that of a whole deployment"
+            "{target}: expected a deployment, found a part of one; a policy is for a whole deployment"
         ))
         .into());
     }

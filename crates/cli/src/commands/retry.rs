@@ -133,7 +133,7 @@ fn failed(last: Last, account: &Account) -> Result<ExecutionArn> {
         | State::InProgress
         | State::WaitingForApproval => Ok(last.execution),
         state => Err(Refused(format!(
-            "{}: expected an execution that failed, found one that is {}; name an execution to start it again (`{}` lists them)",
+            "{}: expected a failed execution, found one that is {}; name the execution to start again (`{}` lists them)",
             last.of,
             word(state.as_str()),
             account.command(&["history", "--project", project])

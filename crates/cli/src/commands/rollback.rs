@@ -124,7 +124,7 @@ impl Rollback {
         if !plan.has_changes() {
             match is_json {
                 true => print_json_line(json!({"of": deployment.to_string(), "state": "UNCHANGED"}), ui),
-                false => ui.say("Nothing to roll back: this is what is deployed."),
+                false => ui.say("Nothing to roll back: this is already deployed."),
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -202,7 +202,7 @@ fn question(
         of(now.commit_info.commit())
     );
     let to = record.map_or_else(
-        || "what was deployed before it; these credentials may not read what that was".to_owned(),
+        || "the deployment before it, which these credentials may not read".to_owned(),
         |record| {
             format!(
                 "deployed {} by {}{}",
@@ -237,7 +237,7 @@ mod tests {
             Timestamp::UNIX_EPOCH,
         );
         assert!(
-            asked.starts_with("  now  failed by bad, commit 01234567\n  to   what was deployed before it"),
+            asked.starts_with("  now  failed by bad, commit 01234567\n  to   the deployment before it"),
             "{asked}"
         );
         assert!(

@@ -133,12 +133,12 @@ pub async fn find(
     match (found, name) {
         (Some(report), _) => Ok(report),
         (None, Some(name)) => Err(Refused(format!(
-            "{project}/{target}: found no report of the execution {name}; `{}` lists those that have one",
+            "{project}/{target}: found no report of the execution {name}; `{}` lists the executions with a report",
             account.command_about("history", target, project)
         ))
         .into()),
         (None, None) => Err(Refused(format!(
-            "{project}/{target}: found no report; only executions that deployed, failed or were refused leave one, for 400 days"
+            "{project}/{target}: found no report; only executions that deployed, failed or were refused leave a report, which is kept for 400 days"
         ))
         .into()),
     }

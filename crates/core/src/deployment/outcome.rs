@@ -172,12 +172,10 @@ impl DeploymentOutcome {
                 None => format!("{} failed", result.module),
             })
             .collect();
-        parts.extend(self.ended(End::Superseded).map(|result| {
-            format!(
-                "{} is being deployed by another execution in the place of ours",
-                result.module
-            )
-        }));
+        parts.extend(
+            self.ended(End::Superseded)
+                .map(|result| format!("another execution deploys {} in place of this one", result.module)),
+        );
         let left = self.ended(End::NotStarted).count();
         if left > 0 {
             parts.push(format!("{left} of later groups never started"));

@@ -252,7 +252,7 @@ fn refuse_missing(
     match consumed.iter().find(is_missing) {
         Some(missing) => Err(Error::new(
             ErrorName::Blocked,
-            format!("it consumes {missing}, which isn't deployed and isn't part of this run"),
+            format!("it consumes {missing}, which is neither deployed nor part of this run"),
         )),
         None => Ok(()),
     }

@@ -35,10 +35,9 @@ pub enum Wanted {
 }
 
 /// Why nothing runs.
-const NOT_ASKED: &str =
-    "nobody who may deploy asked for it (seedflow plan --preview); the plan of a pull request runs none";
+const NOT_ASKED: &str = "no person with the right to deploy asked for previews (seedflow plan --preview); the plan of a pull request runs none";
 const PLANNED_ONLY: &str =
-    "the repository was uploaded to be planned only, as pull requests are; nothing of it runs";
+    "the repository was uploaded for planning only, like a pull request; nothing of it runs";
 
 impl Wanted {
     /// What an input asks for. `needs_approval` is whether the plan waits, or may have to by the deployment's rules.

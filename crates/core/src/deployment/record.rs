@@ -231,7 +231,7 @@ pub fn missing(record: &DeploymentRecord, missing: &[(ModuleId, String)]) -> Err
     Error::new(
         ErrorName::SourceNotFound,
         format!(
-            "nothing was started: {}; without these, what {} left can't be deployed again as a whole: roll back the others one by one, or deploy a repository that works",
+            "nothing was started: {}; without these, the state after {} can't be deployed again as a whole; roll back the other modules one by one, or deploy a working repository",
             excerpt(&named.join("; "), MAX_NAMED),
             record.execution.name(),
         ),

@@ -234,7 +234,7 @@ fn choose(
 
 fn renamed(found: &str) -> String {
     format!(
-        "the repository has no such file, but {}; rename that one",
+        "the repository has no such file, but {}; rename that file",
         excerpt(found, 120)
     )
 }

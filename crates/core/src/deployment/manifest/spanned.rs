@@ -207,11 +207,11 @@ pub(super) fn distinct<'n>(
 fn trap(written: &str, value: &Value) -> String {
     if value.is_string() {
         return format!(
-            "{written} is a date to seed-farmer, which fails with it; here it is the text. Put it into quotes to say so"
+            "seed-farmer reads {written} as a date and fails; here it is a text. Put it into quotes to make that clear"
         );
     }
     format!(
-        "{written} is read as {}, as YAML 1.1 has it; if the text is meant, put it into quotes: \"{written}\"",
+        "{written} is read as {} (YAML 1.1); to get the text, put it into quotes: \"{written}\"",
         dumps(value)
     )
 }
