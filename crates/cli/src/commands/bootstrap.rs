@@ -45,7 +45,7 @@ struct BootstrapTarget {
     /// The account and region that Seedflow runs in.
     #[arg(long, value_name = "ACCOUNT/REGION")]
     home: Target,
-    /// The account that the credentials have to be of; with others nothing is deployed.
+    /// The account that the credentials must belong to. With credentials of another account nothing is deployed.
     #[arg(long, value_name = "ID")]
     account: Option<String>,
     /// A parameter of the template, as often as needed, for example BuildManagedPolicyArns=arn:….

@@ -40,8 +40,8 @@ pub struct Deploy {
     /// Deploys it even if nothing changed.
     #[arg(long)]
     force: bool,
-    /// Starts it by an upload to your own folder: that takes no right to start executions, and proves who you are. The
-    /// parameters are those of manifest.yaml in the folder.
+    /// Starts it by an upload to your own folder. You need no right to start executions, and the upload proves who you are.
+    /// The parameters come from manifest.yaml in the folder.
     #[arg(long, conflicts_with_all = ["parameters", "force"])]
     upload: bool,
     #[command(flatten)]

@@ -19,7 +19,7 @@ use crate::view::report::{Difference, differences, incomparable};
 
 /// Shows what changed between two executions of a module or deployment.
 ///
-/// By default these are its last two. A changed file or parameter is only named.
+/// By default it compares the last two. Changed files and parameters are named, without their values.
 #[derive(Debug, Args)]
 pub struct Diff {
     /// The deployment or the module.

@@ -56,7 +56,7 @@ struct Release {
     target: Target,
     #[command(flatten)]
     project: OfProject,
-    /// Doesn't ask.
+    /// Does not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
     /// Prints JSON.

@@ -32,7 +32,7 @@ use crate::records::target::Target;
 /// A policy is a JSON document, rules in Rego (.rego), or both (docs/guardrails.md). All fields of a document are optional:
 ///
 ///   protect       modules that are never destroyed: ["network/vpc", "data/*"]
-///   max_destroys  the most modules that one deployment destroys: 2
+///   max_destroys  the maximum number of modules that one deployment destroys: 2
 ///   freeze        times at which nothing is deployed: [{"start": "Fri 16:00", "end": "Mon 06:00", "time_zone": "Europe/Berlin"}]
 ///   stopped       the kill switch, with its reason for everybody: "incident 4711"
 ///   approval      which plans wait for a person: "never", "destroys", "changes" or "always"
@@ -55,7 +55,7 @@ enum Action {
     /// Checks a document or rules, offline.
     #[command(after_help = "Example: seedflow policy validate prod.json")]
     Validate(Validate),
-    /// Decides by a document, by rules or by both on a saved plan (`seedflow plan --json`), offline. Ends with 4 if the plan is refused.
+    /// Tries a document, rules or both on a saved plan (`seedflow plan --json`), offline. Ends with 4 if the plan is refused.
     #[command(
         after_help = "Example: seedflow policy test prod.json --plan plan.json --at 2026-12-24T18:00:00Z"
     )]
@@ -81,8 +81,8 @@ struct Set {
     /// The deployment.
     #[arg(value_name = "DEPLOYMENT", value_parser = parse_target)]
     deployment: Target,
-    /// The document (.json; `{}` allows everything), the rules (.rego; `package seedflow` allows everything), or both. The
-    /// other one stays as it is.
+    /// The document (.json; `{}` allows everything), the rules (.rego; `package seedflow` allows everything), or both. A
+    /// part that you leave out stays as it is.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -109,7 +109,7 @@ struct Test {
     /// A document (.json), rules (.rego), or both.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// What `seedflow plan --json` printed.
+    /// The file with the output of `seedflow plan --json`.
     #[arg(long, value_name = "FILE")]
     plan: PathBuf,
     /// The time to decide for, such as 2026-12-24T18:00:00Z [default: now].

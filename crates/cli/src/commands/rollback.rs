@@ -32,11 +32,11 @@ use crate::view::plan::Planned;
 use crate::view::state::word;
 use crate::work::Subject;
 
-/// Deploys again what a module or a whole deployment was before: the kept bundles with the parameters that they had.
+/// Deploys an earlier state of a module or a whole deployment again: the kept bundles with the parameters of that time.
 ///
-/// A module whose last execution failed goes back to its last success, another one to the success before it that deployed
-/// something else. A deployment goes back to its last complete success that differs from what is deployed now. The
-/// plan is shown first. The next `apply` deploys what the repository has.
+/// A module whose last execution failed goes back to its last success. Any other module goes back to the last success
+/// that deployed something else. A deployment goes back to its last complete success that differs from what is deployed
+/// now. The plan is shown first. The next `apply` deploys what the repository has.
 #[derive(Debug, Args)]
 pub struct Rollback {
     /// The module or the deployment.
@@ -47,7 +47,7 @@ pub struct Rollback {
     /// The execution to go back to, by its name or ARN (`seedflow history` lists them).
     #[arg(long, value_name = "EXECUTION")]
     to: Option<String>,
-    /// Doesn't ask.
+    /// Does not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]

@@ -29,7 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How an execution is shown.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Showing {
-    /// Starts it, and doesn't wait for its end.
+    /// Starts the execution, and does not wait for its end.
     #[arg(long, short)]
     detach: bool,
     #[command(flatten)]

@@ -32,7 +32,7 @@ pub struct Status {
     /// Only what failed, was stopped or was refused.
     #[arg(long)]
     failed: bool,
-    /// Looks again until Ctrl-C, and shows every change.
+    /// Repeats until Ctrl-C, and shows every change.
     #[arg(long)]
     watch: bool,
     /// Prints JSON: the statuses as they are stored (docs/command-line.md).
