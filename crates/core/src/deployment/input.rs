@@ -1,7 +1,7 @@
 //! Parses the input of an execution that deploys a repository.
 //!
-//! The input has two forms, as for a module: the one that people and programs write, and the one that an upload to
-//! `sources/{project}/repository.zip` produces, which has only a source.
+//! The input has two forms, as for a module. People and programs write one of them. An upload to
+//! `sources/{project}/repository.zip` produces the other, which has only a source.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
 //! Which modules of a plan have previews, and whether they may run.
 //!
-//! Commands of a repository run only where somebody who may deploy has asked for the plan, or where a deployment waits for an
-//! approval. A plan that others may start has none, whatever its input says: `{stack}-plan`, which pull requests start, takes the
-//! field away ([`Wanted::of`]), and what only planners upload is never run.
+//! Commands of a repository run only where somebody who may deploy has asked for the plan, or where a deployment waits
+//! for an approval. A plan that other people may start has no previews, whatever its input says. `{stack}-plan`, which
+//! pull requests start, removes the field ([`Wanted::of`]), and nothing of an upload by planners is ever run.
 
 use super::preview_builds::{ModulePreview, Previews, Progress};
 use crate::deployment::input::{Action, DeploymentInput};

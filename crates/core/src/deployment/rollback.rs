@@ -1,7 +1,7 @@
-//! What is known of the rollback of a deployment: to which execution, and after which failure.
+//! The data of a deployment's rollback: the execution to go back to, and the failure before it.
 //!
-//! A rollback by request names neither or the execution. One that a failed deployment starts by itself (`on_failure`) also
-//! names the failure. If the rollback fails too, both causes are reported.
+//! A rollback by request names the execution or nothing. A rollback that a failed deployment starts by itself
+//! (`on_failure`) also names the failure. If the rollback fails too, both causes are reported.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -2,8 +2,8 @@
 //!
 //! Each success writes the module's record anew, and the bucket keeps the versions of the record and of the bundle that
 //! it names. So a rollback is a deployment like any other, with the bundle and the options of an earlier record. A module
-//! whose last execution did not succeed goes back to its last success; another one to the last success that deployed
-//! something else.
+//! whose last execution did not succeed goes back to its last success. Any other module goes back to the last success
+//! that deployed something else.
 
 use jiff::Timestamp;
 

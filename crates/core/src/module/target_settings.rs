@@ -1,8 +1,8 @@
 //! What a target says of itself: the settings that `template-target.yaml` stores in the target's Parameter Store.
 //!
-//! They are read once for each build and travel in its plan. An administrator of a target controls them, so nothing of them
-//! may reach beyond the target: names and ARNs are used with the target's credentials only, and the bucket's name is not
-//! among them.
+//! They are read once for each build and are part of its plan. An administrator of the target controls them, so they must
+//! have no effect outside the target. Names and ARNs are used with the target's credentials only, and the bucket's name
+//! is not among them.
 
 use serde::{Deserialize, Serialize};
 

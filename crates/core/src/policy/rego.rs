@@ -1,8 +1,8 @@
 //! What the Rego of a deployment says of a plan (decision 60).
 //!
-//! The rules are one Rego module, `policies/{project}/{deployment}.rego` in the work bucket, beside the document. Only the
-//! function `evaluate-policy` and the command line have the engine (`crates/rego`). Here is what everybody else reads: the
-//! [`RuleResult`], and the clock that the rules get. Rules that can't be evaluated allow nothing.
+//! The rules are one Rego module, `policies/{project}/{deployment}.rego` in the work bucket, beside the document. Only
+//! the function `evaluate-policy` and the command line have the engine (`crates/rego`). All other code reads the
+//! [`RuleResult`] here. The clock that the rules get is here, too. Rules that can't be evaluated allow nothing.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

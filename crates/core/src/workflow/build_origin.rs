@@ -1,9 +1,9 @@
 //! Where the build of an event is: at home or in a target.
 //!
-//! Every account that the template's `TargetAccounts` names can hand over events. EventBridge itself sets account and region
-//! of an event, so they are true; what the event says of its build is not, until CodeBuild of that account and region says
-//! the same. So the id of the build has to name the place that the event comes from. Then another account's event finds
-//! no registration, because the key of a registration has the build's target.
+//! Every account that the template's `TargetAccounts` names can hand over events. EventBridge itself sets account and
+//! region of an event, so they are true. The event's statements about its build are trusted only if CodeBuild in that
+//! account and region confirms them. So the id of the build has to name the place that the event comes from. Then another
+//! account's event finds no registration, because the key of a registration has the build's target.
 
 use crate::error::{Result, excerpt};
 use crate::ids::AwsEnvironment;

@@ -1,8 +1,9 @@
 //! `targetAccountMappings`: the accounts and regions of a manifest, and the settings for the modules in them.
 //!
-//! Each module has the settings of its own account and region, as in seed-farmer. Mappings that no module uses need nothing.
-//! What an administrator allows (networks, the path of roles, a boundary) is known here for Seedflow's own account and
-//! region. Of a target, planning compares the path and the boundary, and a network is compared before a build.
+//! Each module has the settings of its own account and region, as in seed-farmer. A mapping that no module uses is not
+//! checked against an account. An administrator's limits (networks, the path of roles, a boundary) are known here for
+//! Seedflow's own account and region only. For a target, planning checks the path and the boundary, and each build checks
+//! its network.
 
 use std::collections::{BTreeSet, HashSet};
 

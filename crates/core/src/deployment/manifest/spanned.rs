@@ -1,8 +1,8 @@
 //! Reads a manifest: YAML values with their locations.
 //!
-//! As with JSON input ([`crate::formats::json_fields`]), each field is taken by its type. Fields that are not taken are
-//! warned of, as they have no effect in seed-farmer either, or refused if `seedfarmer.yaml` says so. seed-farmer accepts
-//! fields in camelCase and in snake_case, all but one (`disableEnvVarResolution`).
+//! As with JSON input ([`crate::formats::json_fields`]), each field is taken by its type. A field that is not taken gives
+//! a warning, because it has no effect in seed-farmer either, or an error if `seedfarmer.yaml` says so. Like seed-farmer,
+//! it accepts fields in camelCase and in snake_case, except for `disableEnvVarResolution`.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
