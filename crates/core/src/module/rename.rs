@@ -86,7 +86,7 @@ pub fn refuse_taken(
 pub fn taken(name: &ModuleRef, by: &ModuleRef) -> Error {
     Error::field(
         "group, module",
-        format!("{name}, the former name of {by}, after which its resources are still called"),
+        format!("{name}, the former name of {by}, whose resources still have this name"),
         format!(
             "another name as long as {by} is deployed; what was deployed as {name} is now deployed, rolled back and destroyed as {by}"
         ),

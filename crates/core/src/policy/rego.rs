@@ -135,7 +135,7 @@ pub fn alone(module: &ModuleId, what: &str) -> Error {
     Error::new(
         ErrorName::DeniedByPolicy,
         format!(
-            "{module}: expected a module that {what} to be part of a plan of its deployment, which the rules {} are evaluated on, found a request of its own; start the whole deployment, with \"only\" for one module",
+            "{module}: expected a module that {what} to be part of its deployment's plan, on which the rules {} are evaluated, found a separate request; start the whole deployment, with \"only\" for one module",
             DeploymentId::from(module).rego_key()
         ),
     )
