@@ -65,10 +65,10 @@ enum Command {
     Deploy(Deploy),
     #[command(after_help = "Example: seedflow follow dev --project shop")]
     Follow(Follow),
-    /// Approves the plan of a deployment that waits for it.
+    /// Approves a deployment's plan that waits for approval.
     #[command(after_help = "Example: seedflow approve prod --project shop --reason \"reviewed\"")]
     Approve(Decide),
-    /// Rejects the plan of a deployment that waits for an approval.
+    /// Rejects a deployment's plan that waits for approval.
     #[command(after_help = "Example: seedflow reject prod --project shop --reason late")]
     Reject(Decide),
     #[command(after_help = "Example: seedflow cancel dev --project shop --reason \"wrong branch\"")]

@@ -69,7 +69,7 @@ impl Account {
         if outputs.is_empty() {
             let region = aws.region().map_or("no region", |region| region.as_ref());
             bail!(
-                "found no stack \"{stack}\" with outputs in {region}; name the one that Seedflow was installed as by --stack-name, and its region by AWS_REGION"
+                "found no stack \"{stack}\" with outputs in {region}; give the name of Seedflow's stack by --stack-name, and its region by AWS_REGION"
             );
         }
         let output = |name: &str| {

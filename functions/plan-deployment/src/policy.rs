@@ -62,7 +62,7 @@ pub(crate) async fn check_approved(
     let verdict = approval.verdict().await?;
     // Everybody who has the task's token can answer it, and only functions write verdicts.
     if !verdict.is_some_and(|verdict| verdict.state == VerdictState::Approved && verdict.plan == hash) {
-        let message = "nothing was started. The plan that waited was not approved; start it again";
+        let message = "nothing was started. The plan was not approved; start the deployment again";
         return Err(Error::new(ErrorName::ApprovalVoid, message));
     }
     let approved = plans::approved_parts(work, execution, hash).await?;

@@ -43,7 +43,7 @@ impl Handler {
         }
         Err(Error::new(
             ErrorName::ServiceUnavailable,
-            format!("{key}: others wrote it each time in between, {TRIES} times"),
+            format!("{key}: another writer changed it during each of {TRIES} tries"),
         ))
     }
 

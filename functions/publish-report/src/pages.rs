@@ -115,7 +115,7 @@ impl Handler {
         }
         Err(Error::new(
             ErrorName::ServiceUnavailable,
-            format!("{key}: its modules went on each time in between, {TRIES} times"),
+            format!("{key}: its modules changed during each of {TRIES} tries"),
         ))
     }
 

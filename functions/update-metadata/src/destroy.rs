@@ -88,8 +88,7 @@ impl Handler {
         if ParameterKind::ALL.iter().all(|kind| stored.text(*kind).is_none()) {
             return Ok(answer(State::Unchanged, "nothing is deployed"));
         }
-        let reason =
-            "nothing was deployed any more, or no build of it ever ran; what was stored of it is removed";
+        let reason = "nothing was deployed, or no build of the module ever ran; its stored state is removed";
         let reasons = [reason.to_owned()];
         let status = Status::destroy(before.as_ref(), module, execution, None, &reasons, now)
             .started_by(lock.started_by.as_ref());

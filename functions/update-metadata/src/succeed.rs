@@ -135,7 +135,7 @@ impl Handler {
         let missing = || {
             Error::new(
                 ErrorName::SourceNotFound,
-                format!("{key}: the build succeeded but handed no metadata back; was its artifact removed?"),
+                format!("{key}: the build succeeded but returned no metadata; was its artifact removed?"),
             )
         };
         let read = self.builds(plan.target()).get(&key, MAX_METADATA).await;

@@ -136,7 +136,7 @@ pub async fn approved_parts(bucket: &Bucket, execution: &ExecutionArn, hash: &st
     approved.ok_or_else(|| {
         Error::new(
             ErrorName::ApprovalVoid,
-            format!("nothing was started. {key}: expected the plan that was approved, found another one or none; start it again"),
+            format!("nothing was started. {key}: expected the approved plan, found another one or none; start the deployment again"),
         )
     })
 }

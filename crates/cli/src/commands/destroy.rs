@@ -19,8 +19,8 @@ use crate::records::target::Target;
 use crate::view::plan::PlanView;
 use crate::work::Subject;
 
-/// Destroys a module, the modules of a group, or a whole deployment, by the destroy phases of what is deployed; then
-/// removes what is stored of it.
+/// Destroys a module, the modules of a group, or a whole deployment. Runs the destroy phases, then removes what Seedflow
+/// has stored of the modules.
 #[derive(Debug, Args)]
 pub struct Destroy {
     /// What to destroy.
@@ -28,7 +28,7 @@ pub struct Destroy {
     target: Target,
     #[command(flatten)]
     project: OfProject,
-    /// Doesn't ask.
+    /// Does not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]

@@ -19,7 +19,7 @@ use crate::view::report::{Difference, differences, incomparable};
 
 /// Shows what changed between two executions of a module or deployment.
 ///
-/// By default these are its last two. A changed file or parameter is only named.
+/// By default it compares the last two. Changed files and parameters are named, without their values.
 #[derive(Debug, Args)]
 pub struct Diff {
     /// The deployment or the module.
@@ -86,7 +86,7 @@ impl Diff {
         match (own.next(), own.next()) {
             (Some(to), Some(from)) => Ok((from, to)),
             (found, _) => Err(Refused(format!(
-                "{project}/{target}: expected two reports, found {}; executions that found nothing changed leave none",
+                "{project}/{target}: expected two reports, found {}; an execution that found nothing changed leaves no report",
                 if found.is_some() { "one" } else { "none" }
             ))
             .into()),

@@ -58,7 +58,7 @@ impl Last {
         }
     }
 
-    /// Of a deployment. A plan that waits is that of an execution that runs.
+    /// The executions of a deployment. A plan that waits belongs to a running execution.
     fn of_deployment(of: String, status: DeploymentStatus) -> Self {
         let waiting = status.approval.filter(ApprovalSummary::waits);
         let (state, execution) = match waiting {

@@ -41,7 +41,7 @@ pub struct Plan {
     /// Ends with 3 if there are changes.
     #[arg(long)]
     detailed_exitcode: bool,
-    /// Runs the preview phases of the modules that would be deployed, with read-only rights, and shows what they print. Takes the
+    /// Runs the preview phases of the modules that would be deployed, with read-only rights, and shows what they print. Needs the
     /// right to deploy.
     #[arg(long)]
     preview: bool,

@@ -75,7 +75,7 @@ fn unknown_key(module: &ModuleId, kind: ParameterKind, key: &str, found: &Map<St
         false => keys.join(", "),
     };
     let suggestion = did_you_mean(key, &keys);
-    format!("{module}: expected a key of its {kind}, which are {known}; found \"{key}\"{suggestion}")
+    format!("{module}: expected a key of its {kind} ({known}), found \"{key}\"{suggestion}")
 }
 
 #[cfg(test)]
@@ -96,7 +96,7 @@ mod tests {
         );
         assert_eq!(
             message,
-            "p/dev/network/vpc: expected a key of its metadata, which are VpcId, Zone; found \"VpcIdd\"; did you mean VpcId?"
+            "p/dev/network/vpc: expected a key of its metadata (VpcId, Zone), found \"VpcIdd\"; did you mean VpcId?"
         );
     }
 }

@@ -196,7 +196,7 @@ fn last_of(modules: &[Status], name: &str) -> (&'static str, Timestamp) {
 
 /// Whether a path, with or without `/status`, is that of a module, `group/module`.
 fn is_of(path: &str, deployment: &DeploymentId, name: &str) -> bool {
-    let path = path.strip_suffix("/status").unwrap_or(path);
+    let path = storage_layout::path_above_status(path).unwrap_or(path);
     path.strip_prefix(&deployment.path())
         .is_some_and(|below| below == format!("/{}", name.replacen('/', "-", 1)))
 }
@@ -255,7 +255,7 @@ fn by_deployment(
 pub async fn read(store: &ParameterStore, bucket: &Bucket, project: &Name) -> Result<ProjectState> {
     let mut statuses = Vec::new();
     for (name, text) in store.below(&storage_layout::state_of_project(project)).await? {
-        if name.ends_with("/status") {
+        if storage_layout::path_above_status(&name).is_some() {
             statuses.push((name, spilled_values::resolve(bucket, text).await?));
         }
     }

@@ -219,11 +219,9 @@ pub fn incomparable(old: &ParsedReport, new: &ParsedReport) -> Option<&'static s
     match (&before.fingerprint, &after.fingerprint) {
         (Some(_), Some(_)) => None,
         (_, None) if changes_in(&new.status().reasons).next().is_some() => Some(
-            "Nothing is left of what the later execution tried to deploy. Its files and parameters are compared with the last success before it, by its reasons.",
+            "The later execution stored no fingerprint. Its reasons say how its files and parameters differ from the last success before it.",
         ),
-        _ => Some(
-            "Nothing is left of what one of them tried to deploy, so files and parameters can't be compared.",
-        ),
+        _ => Some("One of the executions stored no fingerprint, so files and parameters can't be compared."),
     }
 }
 

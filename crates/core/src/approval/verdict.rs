@@ -122,7 +122,7 @@ impl Verdict {
                 (
                     ErrorName::PlanSuperseded,
                     format!(
-                        "the plan waited for an approval, and {newer}, which is newer, deploys in its place"
+                        "the plan waited for an approval, and the newer execution {newer} deploys in its place"
                     ),
                 )
             }

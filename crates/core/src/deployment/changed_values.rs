@@ -1,9 +1,9 @@
-//! What changes in the values of a module that is deployed again: the old and the new ones, for people.
+//! The values that change when a module is deployed again, old and new, for people.
 //!
 //! The record of the last success has the options that were used, so its values are compared with those of the plan.
-//! Parameter Store and Secrets Manager are never read for this: a reference is shown by its name, and one to Parameter
-//! Store by the time of its version too. A value whose name says that it is secret is hidden, because the manifest may
-//! have taken it from a variable.
+//! Parameter Store and Secrets Manager are never read for this: a reference is shown by its name, and a reference to
+//! Parameter Store also by the time of its version. A value whose name says that it is secret is hidden, because the
+//! manifest may have taken it from a variable.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Parses the input of an execution that deploys a repository.
 //!
-//! The input has two forms, as for a module: the one that people and programs write, and the one that an upload to
-//! `sources/{project}/repository.zip` produces, which has only a source.
+//! The input has two forms, as for a module. People and programs write one of them. An upload to
+//! `sources/{project}/repository.zip` produces the other, which has only a source.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -184,8 +184,8 @@ impl DeploymentInput {
         }
     }
 
-    /// Refuses a repository whose manifest describes another deployment than the key of its upload names: who may write
-    /// to that key may deploy no other one.
+    /// Refuses a repository whose manifest describes another deployment than the key of its upload names: a person who
+    /// may write to that key may deploy no other one.
     ///
     /// # Errors
     /// `InvalidInput` with both.

@@ -172,17 +172,15 @@ impl DeploymentOutcome {
                 None => format!("{} failed", result.module),
             })
             .collect();
-        parts.extend(self.ended(End::Superseded).map(|result| {
-            format!(
-                "{} is being deployed by another execution in the place of ours",
-                result.module
-            )
-        }));
+        parts.extend(
+            self.ended(End::Superseded)
+                .map(|result| format!("another execution deploys {} in place of this one", result.module)),
+        );
         let left = self.ended(End::NotStarted).count();
         if left > 0 {
             parts.push(format!("{left} of later groups never started"));
         }
-        parts.push("start it again when that is mended: what succeeded isn't done again".to_owned());
+        parts.push("correct the cause and start it again: what succeeded isn't done again".to_owned());
         parts.join("; ")
     }
 
@@ -356,7 +354,7 @@ mod tests {
         assert_eq!(status.why.cause.unwrap(), "g/c: The build failed");
         assert_eq!(
             status.why.reason.unwrap(),
-            "g/c failed: build failed; 1 of later groups never started; start it again when that is mended: what succeeded isn't done again"
+            "g/c failed: build failed; 1 of later groups never started; correct the cause and start it again: what succeeded isn't done again"
         );
     }
 

@@ -197,7 +197,7 @@ pub fn spill_long_inputs(
         return Err(Error::new(
             ErrorName::Refused,
             format!(
-                "{count} modules are to be executed, more than Step Functions passes on at once; deploy them in parts, by \"only\""
+                "the plan runs {count} modules, more than Step Functions passes on at once; deploy them in parts by \"only\""
             ),
         ));
     }
@@ -409,10 +409,7 @@ mod tests {
         // A payload ends at 256 KB; the names here have the maximum length.
         assert!(length(&many) < MAX_KEYS, "{}", length(&many));
         let error = spill_long_inputs(wave(1000, 10), &execution).unwrap_err();
-        assert!(
-            error.message.contains("1000 modules are to be executed"),
-            "{error}"
-        );
+        assert!(error.message.contains("the plan runs 1000 modules"), "{error}");
         let (key, text) = &stored[7];
         let sent = StoredInput::of(&many[0].items[7].input).unwrap().unwrap();
         assert_eq!(&sent.key, key);

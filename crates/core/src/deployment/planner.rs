@@ -235,7 +235,7 @@ fn refuse_missing(
     match consumed.iter().find(is_missing) {
         Some(missing) => Err(Error::new(
             ErrorName::Blocked,
-            format!("it consumes {missing}, which isn't deployed and isn't part of this run"),
+            format!("it consumes {missing}, which is neither deployed nor part of this run"),
         )),
         None => Ok(()),
     }
@@ -378,8 +378,8 @@ impl<'a> Planner<'a> {
             .collect()
     }
 
-    /// The reasons without the values that upstream modules have published and are about to replace. Such a value may be the
-    /// one of a deployment that failed, and the next one may be that of the last success again.
+    /// The reasons without the values that upstream modules have published and are about to replace. Such a value
+    /// may come from a failed deployment and be replaced in this run.
     fn without_passing(&self, mut reasons: Vec<String>, module: &PlannableModule) -> Vec<String> {
         let is_deployed = |upstream: &ModuleRef| self.before.get(upstream) == Some(&PlannedAction::Deploy);
         for (parameter, by) in known_later(module, is_deployed) {

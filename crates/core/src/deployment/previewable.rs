@@ -1,8 +1,8 @@
 //! Which modules of a plan have previews, and whether they may run.
 //!
-//! Commands of a repository run only where somebody who may deploy has asked for the plan, or where a deployment waits for an
-//! approval. A plan that others may start has none, whatever its input says: `{stack}-plan`, which pull requests start, takes the
-//! field away ([`Wanted::of`]), and what only planners upload is never run.
+//! Commands of a repository run only where somebody who may deploy has asked for the plan, or where a deployment waits
+//! for an approval. A plan that other people may start has no previews, whatever its input says. `{stack}-plan`, which
+//! pull requests start, removes the field ([`Wanted::of`]), and nothing of an upload by planners is ever run.
 
 use super::preview_builds::{ModulePreview, Previews, Progress};
 use crate::deployment::input::{DeploymentAction, DeploymentInput};
@@ -35,10 +35,9 @@ pub enum Wanted {
 }
 
 /// Why nothing runs.
-const NOT_ASKED: &str =
-    "nobody who may deploy asked for it (seedflow plan --preview); the plan of a pull request runs none";
+const NOT_ASKED: &str = "no person with the right to deploy asked for previews (seedflow plan --preview); the plan of a pull request runs none";
 const PLANNED_ONLY: &str =
-    "the repository was uploaded to be planned only, as pull requests are; nothing of it runs";
+    "the repository was uploaded for planning only, like a pull request; nothing of it runs";
 
 impl Wanted {
     /// What an input asks for. `needs_approval` is whether the plan waits, or may have to by the deployment's rules.

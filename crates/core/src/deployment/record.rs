@@ -1,8 +1,8 @@
 //! The record of a deployment, by which a whole deployment is rolled back (decision 62).
 //!
-//! Each success of a whole deployment writes it anew: which modules there were then, in which order of groups, and when it
-//! ended. The bucket keeps earlier versions, as of the records of modules (decision 52). What each module was at that time is
-//! in the module's own records: the last one that is not later.
+//! Each success of a whole deployment writes it anew, with the modules, the order of the groups, and the time. The bucket
+//! keeps earlier versions, as it does for the records of modules (decision 52). The state of a module at that time is in
+//! the newest of the module's own records that is not later.
 
 use std::collections::BTreeSet;
 
@@ -231,7 +231,7 @@ pub fn missing(record: &DeploymentRecord, missing: &[(ModuleId, String)]) -> Err
     Error::new(
         ErrorName::SourceNotFound,
         format!(
-            "nothing was started: {}; without these, what {} left can't be deployed again as a whole: roll back the others one by one, or deploy a repository that works",
+            "nothing was started: {}; without these, the state after {} can't be deployed again as a whole; roll back the other modules one by one, or deploy a working repository",
             excerpt(&named.join("; "), MAX_NAMED),
             record.execution.name(),
         ),

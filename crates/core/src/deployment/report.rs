@@ -1,6 +1,6 @@
 //! The report of a deployment's execution: its status, its plan, and the result of each module.
 //!
-//! It is written twice: at the start, without results, so that a page can show the work in progress; and at the end.
+//! It is written at the start, without results, so that a page can show the work in progress, and again at the end.
 
 use serde_json::{Value, json};
 

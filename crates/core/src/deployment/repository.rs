@@ -96,7 +96,7 @@ impl<R> Found<R> {
             return Err(Error::new(
                 ErrorName::InvalidManifest,
                 format!(
-                    "the manifest: found the deployment {found}, expected {locked}, which it described when this execution began; the repository was replaced meanwhile, so start a new execution"
+                    "manifest: expected the deployment {locked}, found {found}; the repository was replaced while this execution ran; start a new one"
                 ),
             ));
         }
@@ -383,7 +383,7 @@ mod tests {
         assert!(
             replaced
                 .message
-                .contains("found the deployment p/prod, expected p/dev"),
+                .contains("expected the deployment p/dev, found p/prod"),
             "{replaced}"
         );
     }

@@ -95,7 +95,7 @@ impl StartingModule<'_> {
 
     fn unapproved(&self, result: &RuleResult) -> Error {
         let message = format!(
-            "{}: the rules {} want an approval ({}), and this execution is not part of a plan of the deployment that was approved and still runs; start the whole deployment, with \"only\" for one module",
+            "{}: the rules {} want an approval ({}), but this execution belongs to no approved plan that still runs; start the whole deployment, with \"only\" for one module",
             self.plan.module,
             result.document,
             result.approvals().join(". ")

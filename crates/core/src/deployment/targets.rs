@@ -1,5 +1,5 @@
-//! What a deployment needs of its targets, and what is wrong with them. All of it is reported at once, while planning: of the targets
-//! that modules go to, and of those where the plan destroys modules.
+//! What a deployment needs of its targets, and what is wrong with them. Planning reports all problems at once: those of
+//! targets that modules go to, and those of targets where the plan destroys modules.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,8 @@
-//! The definition of a module in a plan: what it is made of, for rules and for people (docs/plan.md).
+//! The definition of a module in a plan: its source, target, container and parameters, for rules and for people
+//! (docs/plan.md).
 //!
-//! It has what decides whether a module may be deployed: where its files are from, where it goes, in which container it is
-//! built, and its parameters. A parameter whose name says that it is secret is hidden, and no reference is followed.
+//! Rules decide by it whether a module may be deployed. A parameter whose name says that it is secret is hidden, and no
+//! reference is followed.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! The failure of an execution: of its build, of a function, or of the execution itself when it could not record its own.
+//! The failure of an execution: its build or a function failed, or the execution ended without recording its failure.
 
 use serde::Deserialize;
 use serde_json::Value;

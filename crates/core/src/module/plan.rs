@@ -1,8 +1,8 @@
-//! The plan that travels between the states of the state machine (decision 7).
+//! The plan that the states of the state machine pass on (decision 7).
 //!
 //! `check-md5` makes a [`Plan`] of everything that later states need, pinned to what it read (the bundle's version, the
 //! deployspec, the previous state). So later states do not read and decide again. The plan is opaque to the state
-//! machine. A plan that is too long for a state's payload is stored in the work bucket, and its key travels
+//! machine. A plan that is too long for a state's payload is stored in the work bucket, and the states pass on its key
 //! ([`PlanHandle`]).
 
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
 //! A module gets another name or group, and keeps what it has deployed (decision 66).
 //!
 //! Nothing is destroyed or built for it: what is stored under the old name is written under the new one and then removed.
-//! The execution that renames a module goes on as one of a module that is deployed, so it is deployed again under its new
-//! name. Its builds still see its first name ([`FormerNames`]).
+//! The execution then continues as for any deployed module, so the module is deployed again under its new name. Its
+//! builds still see its first name ([`FormerNames`]).
 //!
 //! The old name gets a mark before anything is written. From then on no execution of the old name starts anything, and
 //! the mark shows that the rename is to be completed. It stays as long as the module is deployed.
@@ -86,7 +86,7 @@ pub fn refuse_taken(
 pub fn taken(name: &ModuleRef, by: &ModuleRef) -> Error {
     Error::field(
         "group, module",
-        format!("{name}, the former name of {by}, after which its resources are still called"),
+        format!("{name}, the former name of {by}, whose resources still have this name"),
         format!(
             "another name as long as {by} is deployed; what was deployed as {name} is now deployed, rolled back and destroyed as {by}"
         ),

@@ -1,8 +1,8 @@
 //! A taint: the next deployment deploys a module although nothing changed.
 //!
-//! The mark is part of the stored fingerprint, which only a success replaces. So it survives failures and crashes, and every
-//! reader of the fingerprint sees it: the planner, and the check of the module's own execution. The module itself is as it
-//! was, so its status becomes UNCHANGED.
+//! The mark is part of the stored fingerprint, which only a success replaces. So it survives failures and crashes, and
+//! every reader of the fingerprint sees it: the planner, and the check of the module's own execution. The module itself
+//! has not changed, so its status becomes UNCHANGED.
 
 use jiff::Timestamp;
 

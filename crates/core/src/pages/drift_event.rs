@@ -1,5 +1,5 @@
-//! What the pages need of the event of a module's drift: which module it is about. Everything else is read from its record,
-//! because anyone with the permission for PutEvents may send such an event.
+//! The module that an event about drift names, which is all that the pages take from it. Everything else is read from its
+//! record, because anyone with the permission for PutEvents may send such an event.
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -57,7 +57,7 @@ fn refuse_doubles(groups: &[DraftGroup], problems: &mut Diagnostics) {
         };
         let place = place.file_and_line();
         let message = if other == shown {
-            format!("duplicate module {shown}, which {place} has too; rename one of them")
+            format!("duplicate module {shown}, also in {place}; rename one of them")
         } else {
             format!(
                 "the modules {shown} and {other} ({place}) would share the path {path}; rename one of them"
@@ -88,14 +88,14 @@ fn refuse_former_names(groups: &[DraftGroup], problems: &mut Diagnostics) {
         if let Some(now) = paths.get(&path) {
             problems.found(
                 at,
-                format!("\"{from}\", a name that the module {now} of this manifest has"),
-                "the name that the module itself had before; take the other module out, or leave out renamedFrom",
+                format!("\"{from}\", the current name of the module {now} in this manifest"),
+                "a former name of this module; remove the other module or renamedFrom",
             );
         } else if let Some(other) = former.insert(path, at) {
             let other = other.file_and_line();
             problems.error(
                 at,
-                format!("{from} is the former name of two modules, here and in {other}; one of them is another module"),
+                format!("{from} is the former name of two modules, here and in {other}; remove renamedFrom from one of them"),
             );
         }
     }
@@ -150,7 +150,7 @@ impl<'g> Graph<'g> {
         let (consumer, provider) = (self.show(from), self.show(to));
         let message = match self.way(to, from) {
             Some(way) => format!(
-                "a circle of references: {}; one of them has to go",
+                "a circle of references: {}; remove one of them",
                 self.show_circle(from, &way)
             ),
             None if to.0 == from.0 => format!(

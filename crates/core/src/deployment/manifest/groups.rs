@@ -50,7 +50,7 @@ impl<'a> Groups<'a> {
         if items.is_empty() {
             problems.warning(
                 &list.at,
-                "no groups; a deployment destroys whatever this one has deployed",
+                "no groups; this manifest destroys everything that the deployment has deployed",
             );
         }
         if items.len() > MAX_GROUPS {

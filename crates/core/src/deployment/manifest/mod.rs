@@ -232,7 +232,7 @@ fn choose(
 
 fn renamed(found: &str) -> String {
     format!(
-        "the repository has no such file, but {}; rename that one",
+        "the repository has no such file, but {}; rename that file",
         excerpt(found, 120)
     )
 }
@@ -247,7 +247,7 @@ fn is_manifest(repository: &mut dyn Repository, path: &str) -> bool {
     };
     match yaml::parse(&text) {
         Ok(node) => node.get("groups").is_some(),
-        // Templates of Kubernetes manifests are no YAML either.
+        // Templates of Kubernetes manifests are not valid YAML.
         Err(_) => text.contains("groups"),
     }
 }

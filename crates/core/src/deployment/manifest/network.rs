@@ -125,7 +125,7 @@ fn value(
             let found = regional.get(&text).filter(|value| !value.is_null());
             if found.is_none() {
                 let message = format!(
-                    "\"{}\" doesn't stand in parametersRegional of the region, from which alone a network takes values",
+                    "expected a key of the region's parametersRegional, found \"{}\"; a network takes values from there only",
                     excerpt(&text, 80)
                 );
                 problems.error(&source.at, message);

@@ -346,7 +346,7 @@ fn a_run_may_be_about_some_modules_and_force_some() {
     assert_eq!(error.name, ErrorName::Blocked);
     assert_eq!(
         error.message,
-        "nothing was started. apps/web: it consumes data/store, which isn't deployed and isn't part of this run"
+        "nothing was started. apps/web: it consumes data/store, which is neither deployed nor part of this run"
     );
 }
 

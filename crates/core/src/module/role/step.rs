@@ -202,7 +202,7 @@ pub fn timed_out(stack: &str, status: Option<String>) -> Error {
     Error::new(
         ErrorName::ModuleStackTimedOut,
         format!(
-            "modulestack.yaml: expected the stack {stack} to be ready, or gone, after {} minutes; found {}; look at its events in CloudFormation, and start again when it has come to rest",
+            "modulestack.yaml: expected the stack {stack} to be ready, or gone, after {} minutes; found {}; look at its events in CloudFormation, and start again when the stack changes no more",
             LONGEST.as_mins(),
             status.as_deref().unwrap_or("no stack")
         ),
