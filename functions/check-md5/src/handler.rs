@@ -36,7 +36,7 @@ pub(crate) struct CurrentExecution<'a> {
     pub(crate) part_of: Option<&'a ExecutionArn>,
 }
 
-/// Where a module is deployed or destroyed: Parameter Store, and the target's settings. CurrentExecution home there are none.
+/// Where a module is deployed or destroyed: Parameter Store, and the target's settings. At home there are none.
 pub(crate) struct TargetAccess {
     pub(crate) parameters: ParameterStore,
     pub(crate) settings: Option<TargetSettings>,
