@@ -191,7 +191,7 @@ mod tests {
             (
                 None,
                 "111111111111/us-east-1",
-                "another account or region than --home",
+                "a target that differs from --home",
             ),
             (
                 Some("222222222222"),

@@ -454,6 +454,6 @@ mod tests {
         let by = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:newer");
         let (error, cause) = of(&Verdict::superseded(&request(), &by, at(9))).unwrap();
         assert_eq!(error, "PlanSuperseded");
-        assert!(cause.contains("newer, which is newer"), "{cause}");
+        assert!(cause.contains("the newer execution newer deploys"), "{cause}");
     }
 }

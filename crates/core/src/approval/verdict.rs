@@ -115,15 +115,13 @@ impl Verdict {
                 "the plan waited for an approval, and nobody decided in time; start it again".to_owned(),
             ),
             VerdictState::Superseded => {
-                let newer = self
-                    .superseded_by
-                    .as_ref()
-                    .map_or("a newer execution", |by| by.name());
+                let newer = self.superseded_by.as_ref().map_or_else(
+                    || "a newer execution".to_owned(),
+                    |by| format!("the newer execution {}", by.name()),
+                );
                 (
                     ErrorName::PlanSuperseded,
-                    format!(
-                        "the plan waited for an approval, and the newer execution {newer} deploys in its place"
-                    ),
+                    format!("the plan waited for an approval, and {newer} deploys in its place"),
                 )
             }
         };

@@ -267,7 +267,7 @@ fn what_is_missing_is_named_with_its_module() {
     assert_eq!(error.name, ErrorName::SourceNotFound);
     assert!(
         error.message.starts_with(
-            "nothing was started: net/vpc: its bundle is not kept any more; without these, what then left"
+            "nothing was started: net/vpc: its bundle is not kept any more; without these, the state after then"
         ),
         "{error}"
     );
