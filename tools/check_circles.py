@@ -1,8 +1,9 @@
-"""Finds import circles between the files of a crate, and between its folders: check_circles.py SRC_DIR...
+"""Finds circles between the files of a crate, and between its folders: check_circles.py SRC_DIR...
 
-A file depends on another if it names an item of it, by `use` or by a path. A re-export counts as an item of the file
-that re-exports. Declarations (`mod x;`) and tests in a file don't count. Two folders depend on each other if their files
-do. A reader of a crate without circles can start at any leaf (decision 41).
+A file depends on another if it names an item of it, by `use` or by a path, or if it calls a method that the other file adds
+to a type which it defines or imports. A re-export counts as an item of the file that re-exports. Declarations (`mod x;`) and
+tests in a file don't count. Two folders depend on each other if their files do. A reader of a crate without circles can
+start at any leaf (decision 41).
 """
 
 import pathlib
@@ -12,6 +13,11 @@ import sys
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 USE = re.compile(r"\buse\s+([^;]+);")
 PATH = re.compile(r"\b(?:crate|super|self)(?:::\w+)+")
+TESTS = re.compile(r"#\[cfg\(test\)\]\s+(?:#\[[^\]]*\]\s+)*(?:pub(?:\([^)]*\))? )?mod tests \{")
+# As rustfmt writes it; one of a trait has `for` before the brace.
+INHERENT_IMPL = re.compile(r"^impl(?:<[^>]*>)? (\w+)(?:<[^>]*>)?\s*(?:where[^{]*)?\{(.*?)^\}", re.MULTILINE | re.DOTALL)
+# Of a method on a variable, and not on a field or an answer, which are of other types; or of a type's function.
+CALL = re.compile(r"(?<![\w.])(?:([A-Z]\w*)::|[a-z_]\w*\s*\.\s*)(\w+)(?:::<[^>]*>)?\(")
 
 
 def module_of(file, source):
@@ -51,25 +57,45 @@ def absolute(path, here, children):
     return None
 
 
+def calls_between(texts, named):
+    """For each module those whose methods it calls. They are of a type that it knows, and that another module defines.
+
+    What type a variable is of isn't known, so a method of another type with the same name counts, too.
+    """
+    called = {module: set(CALL.findall(text)) for module, text in texts.items()}
+    found = {module: set() for module in texts}
+    for module, text in texts.items():
+        for kind, body in INHERENT_IMPL.findall(text):
+            added = {(of, method) for method in re.findall(r"\bfn (\w+)", body) for of in ("", "Self", kind)}
+            for definer in {at for at, item in named[module] if item == [kind]}:
+                for caller in texts:
+                    knows = caller == definer or (definer, [kind]) in named[caller]
+                    if knows and added & called[caller]:
+                        found[caller].add(module)
+    return found
+
+
 def dependencies(source):
-    """For each module the modules that it names."""
-    files = {module_of(file, source): file for file in sorted(source.rglob("*.rs"))}
-    found = {}
+    """For each module those that it depends on."""
+    # If there are a library and a program, only the library is checked.
+    files = {module_of(file, source): file for file in sorted(source.rglob("*.rs"), reverse=True)}
+    texts, named = {}, {}
     for here, file in files.items():
-        text = file.read_text(encoding="utf-8").split("#[cfg(test)]")[0]
+        text = TESTS.split(file.read_text(encoding="utf-8"))[0]
         text = STRING.sub('""', re.sub(r"//[^\n]*", "", text))
         children = {name[-1] for name in files if name and name[:-1] == here}
         body = USE.sub("", text)
         paths = [path for tree in USE.findall(text) for path in expanded(tree)] + PATH.findall(body)
         paths += [f"self::{child}" for child in children if re.search(rf"(?<![:\w.]){child}::", body)]
-        targets = set()
+        texts[here], named[here] = text, []
         for path in paths:
             parts = absolute(path, here, children)
             if parts is not None:
                 lengths = range(len(parts), -1, -1)
-                targets.add(next(tuple(parts[:n]) for n in lengths if tuple(parts[:n]) in files))
-        found[here] = targets - {here}
-    return found
+                length = next(n for n in lengths if tuple(parts[:n]) in files)
+                named[here].append((tuple(parts[:length]), parts[length:]))
+    calls = calls_between(texts, named)
+    return {here: ({target for target, _ in named[here]} | calls[here]) - {here} for here in files}
 
 
 def circles(graph):

@@ -28,10 +28,23 @@ fn prefixes(layout: &str) -> Vec<&str> {
     lines.filter_map(|line| line.split(['/', '`']).next()).collect()
 }
 
+/// A source without the tests in it.
+fn without_tests(source: &str) -> &str {
+    let begins_tests = |at: usize| {
+        let item = source[at..].lines().find(|line| !line.starts_with("#["));
+        item.is_some_and(|item| item.ends_with("mod tests {"))
+    };
+    let mut test_attributes = source.match_indices("#[cfg(test)]").map(|(at, _)| at);
+    let end = test_attributes.find(|at| begins_tests(*at));
+    &source[..end.unwrap_or(source.len())]
+}
+
 /// The lines of a source in which a text begins like a key or a path. Comments and tests in a file don't count.
 fn built(source: &str, prefixes: &[&str]) -> Vec<String> {
-    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
-    let lines = code.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+    let lines = without_tests(source)
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("//"));
     let begins = |line: &str| {
         let after_quotes = line
             .match_indices('"')
@@ -86,7 +99,8 @@ fn keys_and_paths_are_built_in_one_file() {
 #[test]
 fn a_key_that_is_built_elsewhere_is_found() {
     let source = "// \"locks/x\"\nlet a = format!(\"locks/{x}.json\");\nlet b = \"a message with \\\"locks/x\\\"\";\n\
-                  let c = store.below(\"/sf\");\n#[cfg(test)]\nlet d = \"locks/y\";\n";
+                  #[cfg(test)]\nmod more_tests;\nlet c = store.below(\"/sf\");\n\
+                  #[cfg(test)]\n#[allow(clippy::unwrap_used)]\npub(crate) mod tests {\nlet d = \"locks/y\";\n";
     let found = built(source, &["locks"]);
     assert_eq!(
         found,

@@ -269,7 +269,7 @@ fn the_build_of_a_pull_request_plans_with_a_role_that_can_do_nothing_else() {
         let (code, said) = build("p:first").await;
         assert_eq!(code, Some(0), "{said}");
         let lines = format!(
-            "plan of asked/dev, commit {commit}:\n  deploy g/m: first deployment\n  preview of g/m not run: nobody who may deploy asked for it (seedflow plan --preview); the plan of a pull request runs none\nin all: 1 deploy\n"
+            "plan of asked/dev, commit {commit}:\n  deploy g/m: first deployment\n  preview of g/m not run: no person with the right to deploy asked for previews (seedflow plan --preview); the plan of a pull request runs none\nin all: 1 deploy\n"
         );
         assert!(said.contains(&lines), "{said}");
         assert!(!said.contains("a-value-of-a-variable"), "{said}");

@@ -4,6 +4,7 @@
 
 mod command;
 mod dotenv;
+mod driver;
 mod example_deployment;
 mod manifests;
 
@@ -19,7 +20,10 @@ fn environment() -> PathBuf {
         .build()
         .unwrap();
     runtime
-        .block_on(python_tools::venv("peer", &Ui::silent().task("seed-farmer")))
+        .block_on(python_tools::venv(
+            "seed-farmer",
+            &Ui::silent().task("seed-farmer"),
+        ))
         .unwrap()
 }
 

@@ -2,7 +2,6 @@
 //! after a deployment (its lock, its events, its pages).
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
@@ -20,8 +19,6 @@ use super::usage::{CHANGED, Counts, MODULES, Usage, list};
 use crate::limits::bundle::incompressible;
 use crate::limits::calls;
 
-/// Longer than a queue gathers messages for a function.
-const QUIET: Duration = Duration::from_secs(10);
 const PROJECT: &str = "cost";
 /// The prefix of the names of functions and state machines.
 const STACK: &str = "seedflow-";
@@ -91,13 +88,13 @@ impl Counter<'_> {
         deployment: impl Future<Output = Result<()>>,
         changed: usize,
     ) -> Result<Usage> {
-        self.quiet().await;
+        calls::settled(self.stack).await;
         let before = self.new_executions().await?;
         self.known.extend(before.into_iter().map(|(_, arn)| arn));
         self.stack.proxy().reset_calls();
         self.begun = Timestamp::now();
         deployment.await?;
-        self.quiet().await;
+        calls::settled(self.stack).await;
         let mut usage = Usage::new(changed as f64);
         self.add_calls(&mut usage)?;
         let executions = self.new_executions().await?;
@@ -117,19 +114,6 @@ impl Counter<'_> {
         let ends = usage.get("invocations of end-execution");
         ensure!(ends > 0.0, "nothing was counted");
         Ok(usage)
-    }
-
-    /// Returns when there has been no call for a while.
-    async fn quiet(&self) {
-        let counted = [Caller::Functions, Caller::Builds, Caller::Codebuild];
-        let calls = || counted.map(|caller| self.stack.proxy().calls().total(caller));
-        loop {
-            let before = calls();
-            tokio::time::sleep(QUIET).await;
-            if calls() == before {
-                return;
-            }
-        }
     }
 
     /// The calls of the functions, the upload, and CodeBuild's reads and writes for a build. The CodeBuild emulator

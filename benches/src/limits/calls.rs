@@ -150,11 +150,15 @@ pub async fn follow(
 
 /// The calls, once no further call is made.
 pub async fn settled(stack: &Stack) -> Calls {
+    let total = |calls: &Calls| {
+        let callers = [Caller::Functions, Caller::Builds, Caller::Codebuild];
+        callers.map(|caller| calls.total(caller))
+    };
     loop {
-        let before = stack.proxy().calls().total(Caller::Functions);
+        let before = total(&stack.proxy().calls());
         tokio::time::sleep(SETTLED).await;
         let calls = stack.proxy().calls();
-        if calls.total(Caller::Functions) == before {
+        if total(&calls) == before {
             return calls;
         }
     }

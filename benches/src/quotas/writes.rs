@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, bail};
-use seedflow_local::proxy::{Caller, ParameterWrite};
+use seedflow_local::proxy::{Caller, ObservedParameterWrite};
 use seedflow_local::stack::Stack;
 use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 /// The writes of a stack from its start on.
 pub struct Writes {
     stop: oneshot::Sender<()>,
-    collected: JoinHandle<Result<Vec<ParameterWrite>>>,
+    collected: JoinHandle<Result<Vec<ObservedParameterWrite>>>,
 }
 
 impl Writes {
@@ -39,9 +39,9 @@ impl Writes {
 }
 
 async fn collect(
-    mut receiver: broadcast::Receiver<ParameterWrite>,
+    mut receiver: broadcast::Receiver<ObservedParameterWrite>,
     mut stopped: oneshot::Receiver<()>,
-) -> Result<Vec<ParameterWrite>> {
+) -> Result<Vec<ObservedParameterWrite>> {
     let mut all = Vec::new();
     loop {
         tokio::select! {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
-use seedflow_local::proxy::ParameterWrite;
+use seedflow_local::proxy::ObservedParameterWrite;
 use seedflow_local::stack::Stack;
 use serde_json::Value;
 use tokio::sync::broadcast::Receiver;
@@ -107,7 +107,7 @@ pub struct Recorder<'a> {
     stack: &'a Stack,
     /// The number of builds before.
     builds: usize,
-    pub writes: Receiver<ParameterWrite>,
+    pub writes: Receiver<ObservedParameterWrite>,
     pub meter: Meter,
 }
 
@@ -130,7 +130,7 @@ impl<'a> Recorder<'a> {
     }
 
     /// All writes that were not received yet.
-    pub fn written(&mut self) -> Result<Vec<ParameterWrite>> {
+    pub fn written(&mut self) -> Result<Vec<ObservedParameterWrite>> {
         let mut all = Vec::new();
         loop {
             match self.writes.try_recv() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use seedflow_fixtures::{FixedWait, Repository, SeedFarmer, group_name, module_name};
 use seedflow_local::process::output_tail;
-use seedflow_local::proxy::{Caller, ParameterWrite};
+use seedflow_local::proxy::{Caller, ObservedParameterWrite};
 use seedflow_local::stack::Stack;
 use seedflow_terminal::Task;
 
@@ -126,7 +126,7 @@ impl SeedFarmerSide {
 /// From each build's end to the last parameter that the client writes after all builds: the manifest of the deployed
 /// state. The client writes nothing about single modules after their builds, so this is the first stored sign of their
 /// end.
-fn stored(builds: &[Build], written: &[ParameterWrite]) -> Option<Duration> {
+fn stored(builds: &[Build], written: &[ObservedParameterWrite]) -> Option<Duration> {
     let mut of_client = written
         .iter()
         .rev()
@@ -152,7 +152,7 @@ mod tests {
             start: at(1),
             end: at(end),
         });
-        let write = |second| ParameterWrite {
+        let write = |second| ObservedParameterWrite {
             caller: Caller::Clients,
             name: "/p/dev/manifest/deployed".to_owned(),
             value: "{}".to_owned(),

@@ -14,7 +14,7 @@ use seedflow_core::ids::{DeploymentId, ModuleId, ParameterKind};
 use seedflow_fixtures::{Repository, cidr, group_name, module_folder, module_name, start_deployment};
 use seedflow_local::aws_api::AwsApi;
 use seedflow_local::client::deployment;
-use seedflow_local::proxy::{Caller, ParameterWrite};
+use seedflow_local::proxy::{Caller, ObservedParameterWrite};
 use seedflow_local::stack::Stack;
 use serde_json::{Value, json};
 
@@ -85,7 +85,7 @@ impl SeedflowSide {
         api: &AwsApi,
         execution: &str,
         recorder: &mut Recorder<'_>,
-    ) -> Result<(Value, Vec<ParameterWrite>)> {
+    ) -> Result<(Value, Vec<ObservedParameterWrite>)> {
         let last = self.last_parameter();
         let (mut written, mut near) = (Vec::new(), false);
         let deadline = Instant::now() + PATIENCE;
@@ -151,13 +151,13 @@ fn counts(counted: &seedflow_local::proxy::Calls) -> BTreeMap<String, u64> {
     counts
 }
 
-fn state(write: &ParameterWrite) -> Option<String> {
+fn state(write: &ObservedParameterWrite) -> Option<String> {
     let value: Value = serde_json::from_str(&write.value).ok()?;
     Some(value["state"].as_str()?.to_owned())
 }
 
 /// From each build's end to the final status that names it; the median.
-fn stored(builds: &[Build], written: &[ParameterWrite]) -> Result<Option<Duration>> {
+fn stored(builds: &[Build], written: &[ObservedParameterWrite]) -> Result<Option<Duration>> {
     let of = |build: &Build| {
         let status = written.iter().find(|write| {
             let value: Value = serde_json::from_str(&write.value).unwrap_or_default();
@@ -184,7 +184,7 @@ mod tests {
             start: at(0),
             end: at(10),
         };
-        let write = |name: &str, value: Value, second| ParameterWrite {
+        let write = |name: &str, value: Value, second| ObservedParameterWrite {
             caller: Caller::Functions,
             name: name.to_owned(),
             value: value.to_string(),

@@ -19,7 +19,7 @@ use crate::stats::{Spread, grouped, median, megabytes};
 const DEPLOYMENT: &str = "hosted";
 const MODULES: usize = 50;
 const REPOSITORIES: usize = 3;
-/// The commits of each repository, all of which replace a file of this size.
+/// The commits of each repository. Each commit replaces a file of this size.
 const COMMITS: usize = 30;
 const FILE: usize = 100_000;
 const ROUNDS: usize = 5;

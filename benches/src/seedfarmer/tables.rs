@@ -127,7 +127,7 @@ fn calls(figures: &Figures) -> Section {
         title: "AWS calls",
         about: "Counted by the proxy, retries included: of Seedflow, the calls of the functions and the two of a client that uploads \
                 and starts; of seed-farmer, its client's; of the run with the median. Calls between AWS services (Step Functions to a \
-                function, EventBridge to a state machine) are no API calls. Inside each build: the calls of the commands that each \
+                function, EventBridge to a state machine) are not API calls. Inside each build: the calls of the commands that each \
                 tool adds to a build, in a real one, with the download of the source and the upload of its results, without the log."
             .to_owned(),
         columns,

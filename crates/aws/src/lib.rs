@@ -1,7 +1,8 @@
 //! The AWS calls of Seedflow, and the only place that creates clients.
 //!
 //! - [`runtime`]: what surrounds a handler: settings, clients, log lines, metrics, names of errors.
-//! - [`services`]: one file per AWS service, one function per call.
+//! - [`services`]: a file for each AWS service, with a function for each call; [`services::copy`], [`services::identity`] and
+//!   [`services::object_reader`] make several calls of a service.
 //! - [`stores`]: what Seedflow keeps in these services: locks, callbacks, plans, modules.
 //!
 //! Everything here takes and returns the core's types. An answer of AWS becomes a value, or an

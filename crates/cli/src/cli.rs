@@ -28,7 +28,7 @@ use crate::commands::logs::Logs;
 use crate::commands::open::Open;
 use crate::commands::plan::Plan;
 use crate::commands::policy::Policy;
-use crate::commands::published::Published;
+use crate::commands::published::PublishedValues;
 use crate::commands::report::Report;
 use crate::commands::retry::Retry;
 use crate::commands::roles::Roles;
@@ -65,10 +65,10 @@ enum Command {
     Deploy(Deploy),
     #[command(after_help = "Example: seedflow follow dev --project shop")]
     Follow(Follow),
-    /// Approves the plan of a deployment that waits for it.
+    /// Approves a deployment's plan that waits for approval.
     #[command(after_help = "Example: seedflow approve prod --project shop --reason \"reviewed\"")]
     Approve(Decide),
-    /// Rejects the plan of a deployment that waits for an approval.
+    /// Rejects a deployment's plan that waits for approval.
     #[command(after_help = "Example: seedflow reject prod --project shop --reason late")]
     Reject(Decide),
     #[command(after_help = "Example: seedflow cancel dev --project shop --reason \"wrong branch\"")]
@@ -91,10 +91,10 @@ enum Command {
     Diff(Diff),
     /// Shows the outputs of a module's stack.
     #[command(after_help = "Example: seedflow outputs dev/network/vpc VpcId --project shop")]
-    Outputs(Published),
+    Outputs(PublishedValues),
     /// Shows the metadata that a module published.
     #[command(after_help = "Example: eval \"$(seedflow metadata dev/network/vpc --project shop --export)\"")]
-    Metadata(Published),
+    Metadata(PublishedValues),
     #[command(after_help = "Example: seedflow drift dev/network/vpc --project shop --now")]
     Drift(Drift),
     #[command(after_help = "Example: seedflow check . --manifest deployments/dev.yaml")]

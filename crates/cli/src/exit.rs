@@ -29,7 +29,7 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// An argument that can't be what the command is about, which shows only after the stack was asked.
+/// A wrong argument that only the stack's answer reveals.
 #[derive(Debug)]
 pub struct Wrong(pub String);
 

@@ -1,6 +1,6 @@
 //! AWS's console: its domain in each partition, and which URLs lead to it.
 //!
-//! URLs arrive in events and reports, which others may have written. A URL that leads elsewhere is neither mailed nor
+//! URLs arrive in events and reports that other people may have written. A URL that leads elsewhere is neither mailed nor
 //! linked.
 
 use serde::{Deserialize, Deserializer, Serialize};

@@ -262,17 +262,17 @@ pub fn without_credentials(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a message contains the parts of `pattern`, separated by `…`, in order. Tests omit the parts that they do not check.
-/// An error in the answer of a function that has done its work: why nothing runs.
+/// An error in the answer of a function that has done its work: why nothing runs. Its fields are those of the error output of
+/// Step Functions.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Refused {
+pub struct ErrorOutput {
     /// The name of the error.
     pub error: &'static str,
     /// Why, for people.
     pub cause: String,
 }
 
-impl From<Error> for Refused {
+impl From<Error> for ErrorOutput {
     fn from(error: Error) -> Self {
         Self {
             error: error.name.as_str(),
@@ -281,6 +281,7 @@ impl From<Error> for Refused {
     }
 }
 
+/// Whether a message contains the parts of `pattern`, separated by `…`, in order. Tests omit the parts that they do not check.
 #[cfg(test)]
 pub(crate) fn says(message: &str, pattern: &str) -> bool {
     let mut parts = pattern.split('…');

@@ -1,12 +1,12 @@
 //! Who started an execution, and what proves it (decision 61).
 //!
-//! An execution of Step Functions knows nothing of its caller, and the writer of an input chooses what it says. Two things are AWS's
-//! word. The event of an upload has the account that uploaded. And the work bucket's policy lets a principal write into no
-//! other folder `own/{principal}/` than its own, so the key of such an upload is the name of its uploader. Everything else is
-//! a claim, and is shown as one.
+//! An execution of Step Functions knows nothing of its caller, and the writer of an input chooses what it says. AWS
+//! proves two things. The event of an upload names the account of the uploader. And the work bucket's policy lets a
+//! principal write into its own folder `own/{principal}/` only, so the key of such an upload names its uploader.
+//! Everything else is a claim, and is shown as a claim.
 //!
-//! Who may call StartExecution may also write an input like that of an upload. So the proofs hold against everyone who may
-//! not; of the others, CloudTrail has the caller.
+//! A principal that may call StartExecution may also write an input like that of an upload. So the proofs hold only for
+//! principals without that right. For the others, CloudTrail has the caller.
 
 use std::fmt;
 

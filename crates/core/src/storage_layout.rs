@@ -55,10 +55,10 @@ pub fn is_upload(key: &str) -> bool {
     folders.iter().any(|folder| path.starts_with(folder)) && key.len() <= MAX_KEY
 }
 
-/// Below this those may upload who may plan and nothing else.
+/// Prefix for uploads by people who may only plan.
 const PLANNED_ONLY: &str = "uploads/_plans/";
 
-/// Whether a repository's key is one below which those may upload who may plan and nothing else.
+/// Whether the key is below the prefix for uploads by people who may only plan.
 #[must_use]
 pub fn is_planned_only(key: &str) -> bool {
     key.starts_with(PLANNED_ONLY)
@@ -78,8 +78,8 @@ fn path_in_own(key: &str) -> Option<&str> {
 }
 
 /// The project and the deployment in the key of a repository in a principal's own folder,
-/// `own/{principal}/repositories/{project}/{deployment}.zip`; `None` for any other key. Who may upload to this key
-/// deploys no other deployment.
+/// `own/{principal}/repositories/{project}/{deployment}.zip`; `None` for any other key. A person who may upload
+/// to this key deploys no other deployment. [`DeploymentId::own_repository_path`] builds the path.
 #[must_use]
 pub fn deployment_of_repository(key: &str) -> Option<(&str, &str)> {
     let names = path_in_own(key)?
@@ -140,6 +140,15 @@ pub fn state_of_project(project: &Name) -> String {
 pub fn project_of_parameter(path: &str) -> Option<Name> {
     let rest = path.strip_prefix(STATE)?.strip_prefix('/')?;
     Name::parse("project", rest.split('/').next()?).ok()
+}
+
+/// The end of the path of a status, of a module or of a deployment.
+const STATUS: &str = "/status";
+
+/// The path of the module or the deployment whose status a parameter is; `None` for any other parameter.
+#[must_use]
+pub fn path_above_status(parameter: &str) -> Option<&str> {
+    parameter.strip_suffix(STATUS)
 }
 
 /// The prefix of a project's locks.
@@ -204,7 +213,7 @@ pub fn repository_upload_key(project: &Name, md5: &str) -> String {
 }
 
 /// The key at which the command line uploads a repository that is only planned. No project's name begins with an underscore,
-/// so who may write here can't replace what is deployed.
+/// so a person who may write here can't replace what is deployed.
 #[must_use]
 pub fn planned_repository_key(project: &Name, name: &str) -> String {
     format!("{PLANNED_ONLY}{project}/{name}.zip")
@@ -279,6 +288,13 @@ impl ModuleId {
         format!("sources/{self}.zip")
     }
 
+    /// The path in a principal's own folder at which an upload of the module's bundle starts an execution;
+    /// [`Self::from_upload_key`] reads the whole key.
+    #[must_use]
+    pub fn own_bundle_path(&self) -> String {
+        format!("modules/{self}.zip")
+    }
+
     /// The path above the module's parameters (seed.md, "SSM Parameter Patterns").
     #[must_use]
     pub fn parameter_path(&self) -> String {
@@ -316,7 +332,7 @@ impl ModuleId {
     }
 
     /// The key in the work bucket of what was last found to differ in the module's stacks. No project's name begins with an
-    /// underscore, so it is never the report of an execution; who may read those may read this.
+    /// underscore, so it is never the report of an execution; a person who may read those may read this.
     #[must_use]
     pub fn drift_key(&self) -> String {
         format!("reports/_drift/{self}.json")
@@ -372,7 +388,14 @@ impl DeploymentId {
     /// below it, so the two never collide.
     #[must_use]
     pub fn status_parameter(&self) -> String {
-        format!("{}/status", self.path())
+        format!("{}{STATUS}", self.path())
+    }
+
+    /// The path in a principal's own folder at which an upload of the deployment's repository starts an execution;
+    /// [`deployment_of_repository`] reads the whole key.
+    #[must_use]
+    pub fn own_repository_path(&self) -> String {
+        format!("repositories/{self}.zip")
     }
 
     /// The prefix in the work bucket of the deployment's statuses that are too long for Parameter Store. No group's name

@@ -1,8 +1,8 @@
 //! A target: the account and region in which a module is deployed, if it is not Seedflow's own (decision 55).
 //!
 //! Seedflow runs at home, in one account and region. A target has the stack of `template-target.yaml`: CodeBuild project,
-//! roles, bucket. Their names derive from that of the stack at home, so nothing about a target is configured at home but
-//! its account. What has no derived name is in a parameter of the target ([`settings_parameter`]).
+//! roles, bucket. Their names derive from that of the stack at home, so home configures nothing of a target except its
+//! account. Settings without a derived name are in a parameter of the target ([`settings_parameter`]).
 
 use std::fmt;
 use std::str::FromStr;

@@ -55,7 +55,7 @@ fn repack(archive: &File, zip: &mut File) -> Result<()> {
         b"\x1f\x8b" => repack_tar(archive, zip),
         _ => Err(invalid(
             "expected a .zip or a .tar.gz, found another content; \
-             check whether the address leads to a file or to a page about it",
+             check whether the address is that of a file, not of a web page",
         )),
     }
 }

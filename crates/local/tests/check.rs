@@ -57,7 +57,7 @@ fn the_order_of_a_deployment_is_shown() {
             "shop/prod\n\
          \n1. network (1 module)\n  vpc  modules/vpc\n\
          \n2. apps (1 module, 2 at once)\n  api  modules/api\n    after network/vpc\n\
-         \n1 warning\nmanifests/prod.yaml:15: groups[1].modules[0].parameters.version.value: 3.10 is read as 3.1, as YAML 1.1 has it; if the text is meant, put it into quotes: \"3.10\"\n\
+         \n1 warning\nmanifests/prod.yaml:15: groups[1].modules[0].parameters.version.value: 3.10 is read as 3.1 (YAML 1.1); to get the text, put it into quotes: \"3.10\"\n\
          \nok 2 modules in 2 groups\n"
         );
         assert_eq!((text(&output.stderr), output.status.code()), ("", Some(0)));
@@ -137,7 +137,7 @@ fn everything_wrong_in_the_sources_of_other_hosts_is_shown_at_once() {
     let output = check(files("modules/own/deployspec.yaml").path(), &["--offline"]);
     let said = text(&output.stdout);
     let named = format!(
-        "not looked at, because of --offline: 2 sources\n{0}@main\n{0}@v9\n",
+        "not checked, because of --offline: 2 sources\n{0}@main\n{0}@v9\n",
         url.trim_end_matches(".git")
     );
     assert!(said.contains(&named), "{said}");

@@ -13,8 +13,8 @@ use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::ssm::{Found, ParameterStore};
 use seedflow_aws::services::sts;
 use seedflow_aws::stores::module_store::ModuleStore;
-use seedflow_aws::stores::{fence, spilled_values};
-use seedflow_core::deployment::state::State;
+use seedflow_aws::stores::{spilled_values, stored_lock};
+use seedflow_core::deployment::state::DeploymentState;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ModuleId, Name, ParameterKind};
 use seedflow_core::module::deployed_record::{DeployedModule, Kept};
@@ -40,16 +40,16 @@ pub struct Account {
     /// The credentials of the person.
     config: config::SdkConfig,
     /// Home is `None`.
-    places: BTreeMap<Option<Target>, Place>,
+    places: BTreeMap<Option<Target>, TargetClients>,
 }
 
 /// What is read in an account and region.
-struct Place {
+struct TargetClients {
     parameters: ParameterStore,
     cloudformation: CloudFormation,
 }
 
-impl Place {
+impl TargetClients {
     fn new(config: &config::SdkConfig) -> Self {
         Self {
             parameters: ParameterStore::new(config),
@@ -69,7 +69,7 @@ impl Account {
         if outputs.is_empty() {
             let region = aws.region().map_or("no region", |region| region.as_ref());
             bail!(
-                "found no stack \"{stack}\" with outputs in {region}; name the one that Seedflow was installed as by --stack-name, and its region by AWS_REGION"
+                "found no stack \"{stack}\" with outputs in {region}; give the name of Seedflow's stack by --stack-name, and its region by AWS_REGION"
             );
         }
         let output = |name: &str| {
@@ -83,7 +83,7 @@ impl Account {
             module_prefix: format!("{stack}-module-"),
             bundles: Bucket::new(&aws, output("BundleBucketName")?),
             modules: ModuleStore::new(&aws, output("WorkBucketName")?),
-            places: [(None, Place::new(&aws))].into(),
+            places: [(None, TargetClients::new(&aws))].into(),
             config: aws,
         })
     }
@@ -109,11 +109,12 @@ impl Account {
                 ))?
             }
         };
-        self.places.insert(Some(target.clone()), Place::new(&config));
+        self.places
+            .insert(Some(target.clone()), TargetClients::new(&config));
         Ok(())
     }
 
-    fn place(&self, target: Option<&Target>) -> Result<&Place> {
+    fn place(&self, target: Option<&Target>) -> Result<&TargetClients> {
         let place = self.places.get(&target.cloned());
         place.with_context(|| {
             format!(
@@ -144,12 +145,12 @@ impl Account {
     }
 
     /// What Seedflow has stored of a deployment.
-    pub async fn state(&self, deployment: &DeploymentId) -> Result<State> {
+    pub async fn state(&self, deployment: &DeploymentId) -> Result<DeploymentState> {
         let mut whole = Vec::new();
         for (name, text) in self.modules.parameters.below(&deployment.path()).await? {
             whole.push((name, spilled_values::resolve(&self.modules.work, text).await?));
         }
-        Ok(State::of(deployment, whole))
+        Ok(DeploymentState::of(deployment, whole))
     }
 
     /// The versions of parameters by their names.
@@ -162,7 +163,7 @@ impl Account {
 
     /// Who holds a lock.
     pub async fn holder<S: Lockable>(&self, of: &S) -> Result<Option<ExecutionArn>> {
-        let found = fence::read(&self.modules.work, &of.lock_key()).await?;
+        let found = stored_lock::read(&self.modules.work, &of.lock_key()).await?;
         Ok(found.map(|(lock, _)| lock.holder.execution))
     }
 

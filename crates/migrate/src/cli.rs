@@ -23,10 +23,10 @@ pub struct Cli {
     /// The project; by default the one in seedfarmer.yaml.
     #[arg(long, value_name = "P", value_parser = project)]
     pub project: Option<Name>,
-    /// A variable of the manifests, as often as needed; it overrides those of files.
+    /// A variable of the manifests, as often as needed. It overrides variables of files.
     #[arg(long = "env", value_name = "K=V", value_parser = variable)]
     pub env: Vec<(String, String)>,
-    /// A file of variables, by its path in the folder, as often as needed; later ones win [default: .env].
+    /// A file of variables, by its path in the folder, as often as needed. Later files override earlier ones [default: .env].
     #[arg(long = "env-file", value_name = "FILE")]
     pub env_files: Vec<String>,
     /// A file with the credentials of the hosts that the manifest names, as in the secret of the template's
@@ -36,7 +36,7 @@ pub struct Cli {
     /// Seedflow's CloudFormation stack.
     #[arg(long, value_name = "NAME", default_value = "seedflow")]
     pub stack_name: String,
-    /// seed-farmer's --qualifier, if it was bootstrapped with one: part of the names of the roles that are assumed in other
+    /// seed-farmer's --qualifier, if it was bootstrapped with one. It is part of the names of the roles that are assumed in other
     /// accounts.
     #[arg(long, value_name = "Q")]
     pub qualifier: Option<String>,

@@ -16,8 +16,8 @@ use seedflow_core::deployment::remote_source::{FetchedSource, RemoteSource};
 use seedflow_core::deployment::repository;
 use seedflow_core::deployment::repository::{Loaded, Opened, Packing};
 use seedflow_core::deployment::selection::Forced;
-use seedflow_core::deployment::state::State;
-use seedflow_core::error::Result as Decided;
+use seedflow_core::deployment::state::DeploymentState;
+use seedflow_core::error::Error;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::{AwsEnvironment, ModuleId};
 use seedflow_core::module::commit_info::CommitInfo;
@@ -40,7 +40,7 @@ use crate::show::{Show, TakeoverResult};
 use crate::takeover::{self, Here, Parts, TakeOver};
 
 /// What modules publish.
-type Published = BTreeMap<ModuleRef, Map<String, Value>>;
+type MetadataByModule = BTreeMap<ModuleRef, Map<String, Value>>;
 
 /// A module as it is planned, and by its manifest.
 type Modules = Vec<(planner::PlannableModule, manifest::Module)>;
@@ -55,13 +55,13 @@ struct Migration<'a> {
     theirs: BTreeMap<Option<Target>, seedfarmer::Deployment>,
     /// Where each module of the manifest goes.
     targets: BTreeMap<ModuleRef, Option<Target>>,
-    ours: State,
+    ours: DeploymentState,
     versions: VersionsByTarget,
     archives: Archives<File>,
     packings: BTreeMap<ModuleId, Packing>,
     fetched: Vec<FetchedSource>,
     /// What Seedflow has, or has after this run.
-    published: Published,
+    published: MetadataByModule,
 }
 
 /// Runs the command. `false` where something could not be taken over.
@@ -209,7 +209,7 @@ impl<'a> Migration<'a> {
             archives,
             packings,
             fetched,
-            published: Published::new(),
+            published: MetadataByModule::new(),
         };
         let modules = groups.into_iter().flat_map(|group| group.modules);
         Ok((migration, modules.zip(manifests).collect()))
@@ -263,7 +263,7 @@ impl<'a> Migration<'a> {
         &mut self,
         module: &planner::PlannableModule,
         manifest: &manifest::Module,
-        theirs: &seedfarmer::Stored,
+        theirs: &seedfarmer::StoredModule,
         metadata: &Map<String, Value>,
         stored: &ModuleParameters,
     ) -> Result<TakeOver> {
@@ -301,7 +301,7 @@ impl<'a> Migration<'a> {
     }
 
     /// What seed-farmer has stored of a module of the manifest, where it goes.
-    fn stored(&self, of: &ModuleRef, id: &ModuleId) -> Option<&seedfarmer::Stored> {
+    fn stored(&self, of: &ModuleRef, id: &ModuleId) -> Option<&seedfarmer::StoredModule> {
         self.theirs.get(self.targets.get(of)?)?.module(id)
     }
 
@@ -336,7 +336,7 @@ impl<'a> Migration<'a> {
     async fn values_changed(
         &self,
         module: &planner::PlannableModule,
-        theirs: &seedfarmer::Stored,
+        theirs: &seedfarmer::StoredModule,
     ) -> Result<Vec<String>> {
         let Some(read_at) = theirs.read_at else {
             return Ok(Vec::new());
@@ -368,7 +368,7 @@ impl<'a> Migration<'a> {
         upstream: &ModuleRef,
         then: Map<String, Value>,
     ) -> bool {
-        let resolve = |known: Published| -> Decided<Options> {
+        let resolve = |known: MetadataByModule| -> Result<Options, Error> {
             module
                 .options
                 .clone()

@@ -55,7 +55,7 @@ pub fn is_seedflows_own(status: &Status) -> bool {
 
 /// What has changed since seed-farmer deployed a module; nothing where it would report "up to date".
 #[must_use]
-pub fn changes(stored: &seedfarmer::Stored, here: &Here<'_>) -> Vec<String> {
+pub fn changes(stored: &seedfarmer::StoredModule, here: &Here<'_>) -> Vec<String> {
     if stored.bundle.is_none() {
         return vec!["its last deployment by seed-farmer did not succeed".to_owned()];
     }

@@ -203,7 +203,10 @@ fn kind(value: &Value) -> &'static str {
 fn readable(error: &anyhow::Error) -> String {
     let text = format!("{error:#}");
     match text.contains("exceeded time limit") {
-        true => format!("it took longer than {} s; make it look at less", TIME.as_secs()),
+        true => format!(
+            "the time limit of {} s is exceeded; let the rules read less",
+            TIME.as_secs()
+        ),
         false => text.trim().to_owned(),
     }
 }
@@ -224,7 +227,9 @@ fn bounded<T: Send + 'static>(
         .map_err(|error| format!("no thread can be started: {error}"))?;
     match receive.recv_timeout(time) {
         Ok(done) => done,
-        Err(mpsc::RecvTimeoutError::Timeout) => Err(format!("it took longer than {} s", time.as_secs())),
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            Err(format!("the time limit of {} s is exceeded", time.as_secs()))
+        }
         Err(mpsc::RecvTimeoutError::Disconnected) => Err("the engine ended in a panic".to_owned()),
     }
 }

@@ -226,7 +226,7 @@ impl Task {
         self.finish(&mark, result);
     }
 
-    /// It ended, and took so long by the clock of who did it: the result is beside the label.
+    /// Shows the result beside the label, with a duration that the caller measured.
     pub fn ended(mut self, good: bool, result: &str, took: Option<String>) {
         self.over = true;
         self.clear();

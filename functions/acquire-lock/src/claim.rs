@@ -8,7 +8,7 @@ use seedflow_core::telemetry::observed::Observed;
 use seedflow_core::workflow::callback::Registration;
 use seedflow_core::workflow::lock::{Blocker, Claimant, Lock, LockOutcome, LockRequest, Lockable};
 
-use crate::Handler;
+use crate::handler::Handler;
 
 impl Handler {
     /// Claims a lock; with a registration, the execution waits if another one holds it.

@@ -9,11 +9,13 @@
 //! `end-execution` could not release the lock for half an hour, this function takes it over (decision 33).
 
 mod claim;
+mod handler;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use seedflow_aws::runtime::config;
+use seedflow_aws::runtime::handler as lambda;
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::metrics::Metrics;
-use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::stores::approvals::Approval;
@@ -24,12 +26,14 @@ use seedflow_core::error::Result;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::input;
-use seedflow_core::module::input::{DeployInput, Limits};
+use seedflow_core::module::input::DeployInput;
 use seedflow_core::started_by::StartedBy;
 use seedflow_core::workflow::callback::Registration;
 use seedflow_core::workflow::lock::{Claimant, Lock, LockOutcome};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::handler::Handler;
 
 #[derive(Deserialize)]
 struct Event {
@@ -61,16 +65,6 @@ enum Deploys {
     },
 }
 
-struct Handler {
-    limits: Limits,
-    /// Time that `end-execution` has to release the lock of an ended holder, before a claimant takes it over.
-    take_over: SignedDuration,
-    work: Bucket,
-    step_functions: StepFunctions,
-    locks: Locks,
-    metrics: Metrics,
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load();
@@ -87,11 +81,11 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         work,
         step_functions,
     };
-    handler::run(async |invocation| function.acquire(invocation).await).await
+    lambda::run(async |invocation| function.handle(invocation).await).await
 }
 
 impl Handler {
-    async fn acquire(&self, Invocation { event, .. }: Invocation<Event>) -> Result<Value> {
+    async fn handle(&self, Invocation { event, .. }: Invocation<Event>) -> Result<Value> {
         let claimant = Claimant::new(event.execution, event.started_at);
         match event.deploys {
             Deploys::Module { input } => {

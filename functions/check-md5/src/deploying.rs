@@ -4,14 +4,16 @@ use seedflow_aws::services::object_reader::{ObjectReader, Opened};
 use seedflow_aws::stores::policies;
 use seedflow_core::deployment::module_part::ModulePart;
 use seedflow_core::error::Result;
-use seedflow_core::ids::{DeploymentId, ModuleId};
+use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId};
+use seedflow_core::module::bundle::Bundle;
 use seedflow_core::module::change_detection::{ChangeDecision, RequestReason, decide};
 use seedflow_core::module::deployspec::Deployspec;
 use seedflow_core::module::destroy;
 use seedflow_core::module::fingerprint::{Fingerprint, deployspec_digest};
 use seedflow_core::module::former_names::FormerNames;
-use seedflow_core::module::input::{Action, DeployInput, Options};
+use seedflow_core::module::input::{DeployInput, ModuleAction, Options};
 use seedflow_core::module::metadata_reference::ModuleRef;
+use seedflow_core::module::network::Network;
 use seedflow_core::module::plan::{CheckResult, Plan};
 use seedflow_core::module::rename;
 use seedflow_core::module::role::ModuleStack;
@@ -22,7 +24,28 @@ use seedflow_core::module::stored_state::StoredState;
 use seedflow_core::policy::Change;
 use serde_json::Value;
 
-use crate::{At, Handler, read_bundle};
+use crate::handler::{CurrentExecution, Handler, TargetAccess, read_bundle};
+
+/// A module as it is to be deployed, with what is stored of it.
+struct Wanted {
+    module: ModuleId,
+    former_names: FormerNames,
+    /// With the values of upstream modules.
+    options: Options,
+    place: TargetAccess,
+    network: Option<Network>,
+    fingerprint: Fingerprint,
+    stored: ModuleParameters,
+    previous_status: Option<Status>,
+}
+
+/// What was found before the decision.
+struct Found {
+    wanted: Wanted,
+    part: ModulePart,
+    /// The name from which the module is to be renamed before anything else.
+    renamed_from: Option<ModuleRef>,
+}
 
 impl Handler {
     /// What changed; `reason` is the request's own. An error that concerns a bundle which could
@@ -31,7 +54,7 @@ impl Handler {
         &self,
         request: DeployInput,
         reason: Option<RequestReason>,
-        at: At<'_>,
+        at: CurrentExecution<'_>,
     ) -> Result<CheckResult> {
         let (reader, opened) = ObjectReader::open(&self.modules.work, &request.source).await?;
         let commit_info = opened.commit_info.clone();
@@ -46,36 +69,88 @@ impl Handler {
         request: DeployInput,
         (reader, opened): (ObjectReader, Opened),
         reason: Option<RequestReason>,
-        at: At<'_>,
+        at: CurrentExecution<'_>,
     ) -> Result<CheckResult> {
-        let bundle = read_bundle(reader, &request.source, opened.size).await?;
-        let options = match request.options {
+        let DeployInput {
+            module,
+            source,
+            options,
+        } = request;
+        let bundle = read_bundle(reader, &source, opened.size).await?;
+        let Found {
+            wanted,
+            part,
+            renamed_from,
+        } = self.find_wanted(module, options, &bundle, at).await?;
+        let (status, target) = (wanted.previous_status.as_ref(), wanted.options.target.as_ref());
+        if let Some(from) = destroy::moves_from(status, target) {
+            tracing::info!(%from, "moves");
+            return self.check_move(wanted.module, &part, at).await;
+        }
+        let decision = wanted.decide(reason, at.execution);
+        tracing::info!(
+            changed = decision.changed,
+            reasons = ?decision.reasons, files = bundle.files, bytes = bundle.bytes, hash = wanted.fingerprint.hash, "checked"
+        );
+        if decision.changed {
+            self.refuse_by_policy(&wanted.module, Change::Deploy, Some(&part), at)
+                .await?;
+        }
+        let plan = self.plan_to_deploy(wanted, (source, bundle, opened), decision.renews)?;
+        if let Some(from) = renamed_from {
+            return self.check_rename(&plan.module, from, at).await;
+        }
+        self.checked(decision.changed, decision.reasons, (plan, Some(&part)), at)
+            .await
+    }
+
+    /// The options of the request or, without them, of the bundle, and the place that they name.
+    async fn options_and_place(
+        &self,
+        module: &ModuleId,
+        options: Option<Options>,
+        bundle: &Bundle,
+        at: CurrentExecution<'_>,
+    ) -> Result<(Options, TargetAccess)> {
+        let options = match options {
             Some(options) => options,
-            None => bundle.options(&request.module, &self.limits)?,
+            None => bundle.options(module, &self.limits)?,
         };
         options.check_target(at.environment, &self.limits.maxima)?;
         let place = self.place(options.target.as_ref(), at.environment).await?;
+        Ok((options, place))
+    }
+
+    /// Finds what is stored of a module, and what that makes of its options. `options` are the request's own.
+    async fn find_wanted(
+        &self,
+        module: ModuleId,
+        options: Option<Options>,
+        bundle: &Bundle,
+        at: CurrentExecution<'_>,
+    ) -> Result<Found> {
+        let (options, place) = self.options_and_place(&module, options, bundle, at).await?;
         let elsewhere = options.target.as_ref().map(|_| &place.parameters);
+        let state = self.modules.state(&module, &options.parameters, elsewhere);
         let StoredState {
             stored,
             versions,
             upstreams,
-        } = self
-            .modules
-            .state(&request.module, &options.parameters, elsewhere)
-            .await?;
-        let previous_status = stored.status_of(&request.module)?;
-        let renaming = self.renaming(&request.module, &stored, &options).await?;
-        let former_names = match &renaming {
-            Some((_, names)) => names.clone(),
-            None => rename::names_to_keep(previous_status.as_ref(), options.target.as_ref()),
+        } = state.await?;
+        let previous_status = stored.status_of(&module)?;
+        let (renamed_from, former_names) = match self.renaming(&module, &stored, &options).await? {
+            Some((from, names)) => (Some(from), names),
+            None => {
+                let names = rename::names_to_keep(previous_status.as_ref(), options.target.as_ref());
+                (None, names)
+            }
         };
-        let options = options.named_after(&former_names, &request.module);
-        let referring = options.clone();
-        let options = options.resolve(&request.module, &upstreams)?;
+        let referring = options.named_after(&former_names, &module);
+        let options = referring.clone().resolve(&module, &upstreams)?;
+        let digest = deployspec_digest(&bundle.deployspec);
         let part = ModulePart::deploying(
             &bundle.digest,
-            &deployspec_digest(&bundle.deployspec),
+            &digest,
             &referring,
             &options.parameters,
             &versions,
@@ -83,71 +158,70 @@ impl Handler {
         if let Some(settings) = &place.settings {
             settings.check(&options)?;
         }
-        let network = self.network(&options, &place).await?;
-        let fingerprint = Fingerprint::new(&bundle.digest, &bundle.deployspec, &options, &versions);
-        if let Some(from) = destroy::moves_from(previous_status.as_ref(), options.target.as_ref()) {
-            tracing::info!(%from, "moves");
-            return self.check_move(request.module, &part, at).await;
-        }
-        let decision = decision(
-            &fingerprint,
-            &stored,
-            previous_status.as_ref(),
-            &options,
-            reason,
-            at,
-        );
-        tracing::info!(
-            changed = decision.changed,
-            reasons = ?decision.reasons, files = bundle.files, bytes = bundle.bytes, hash = fingerprint.hash, "checked"
-        );
-        if decision.changed {
-            self.refuse_by_policy(&request.module, Change::Deploy, Some(&part), at)
-                .await?;
-        }
-        let module_stack = bundle.module_stack.as_deref().map(|template| {
-            ModuleStack::parse(
-                template,
-                &self.module_prefix,
-                &former_names.of_resources(&request.module),
-                &options.parameters,
-            )
-        });
-        let plan = Plan {
-            action: Action::Deploy,
-            module_stack: module_stack.transpose()?,
-            module: request.module,
+        let wanted = Wanted {
+            network: self.network(&options, &place).await?,
+            fingerprint: Fingerprint::new(&bundle.digest, &bundle.deployspec, &options, &versions),
+            module,
             former_names,
+            options,
+            place,
+            stored,
+            previous_status,
+        };
+        Ok(Found {
+            wanted,
+            part,
+            renamed_from,
+        })
+    }
+
+    fn plan_to_deploy(
+        &self,
+        wanted: Wanted,
+        (source, bundle, opened): (Source, Bundle, Opened),
+        renews: bool,
+    ) -> Result<Plan> {
+        let resources = wanted.former_names.of_resources(&wanted.module);
+        let parameters = &wanted.options.parameters;
+        let module_stack = bundle
+            .module_stack
+            .as_deref()
+            .map(|template| ModuleStack::parse(template, &self.module_prefix, &resources, parameters));
+        Ok(Plan {
+            action: ModuleAction::Deploy,
+            module_stack: module_stack.transpose()?,
+            module: wanted.module,
+            former_names: wanted.former_names,
             source: Source {
                 version_id: opened.version_id,
                 path: bundle.root,
-                ..request.source
+                ..source
             },
             source_bytes: Some(opened.size),
             commit_info: opened.commit_info,
             deployspec: Deployspec::parse(&bundle.deployspec, &self.limits.maxima)?,
-            network,
-            target_settings: place.settings,
+            network: wanted.network,
+            target_settings: wanted.place.settings,
             options: Options {
                 renamed_from: None,
-                ..options
+                ..wanted.options
             },
-            fingerprint,
-            renews: decision.renews,
-            keeps: destroy::is_never_deployed(&stored, previous_status.as_ref()),
-            previous_status,
-            previous_metadata: stored.metadata_object().map(Value::Object),
-        };
-        if let Some((from, _)) = renaming {
-            return self.check_rename(&plan.module, from, at).await;
-        }
-        self.checked(decision.changed, decision.reasons, (plan, Some(&part)), at)
-            .await
+            fingerprint: wanted.fingerprint,
+            renews,
+            keeps: destroy::is_never_deployed(&wanted.stored, wanted.previous_status.as_ref()),
+            previous_status: wanted.previous_status,
+            previous_metadata: wanted.stored.metadata_object().map(Value::Object),
+        })
     }
 
     /// The check of a module that is elsewhere: it is destroyed there first, and then checked again. Both are asked before anything
     /// runs; the destruction by the check of it.
-    async fn check_move(&self, module: ModuleId, part: &ModulePart, at: At<'_>) -> Result<CheckResult> {
+    async fn check_move(
+        &self,
+        module: ModuleId,
+        part: &ModulePart,
+        at: CurrentExecution<'_>,
+    ) -> Result<CheckResult> {
         self.refuse_alone_by_rules(&module, "moves", at).await?;
         self.refuse_by_policy(&module, Change::Deploy, Some(part), at)
             .await?;
@@ -159,7 +233,12 @@ impl Handler {
     }
 
     /// The check of a module that is renamed first, and then checked again.
-    async fn check_rename(&self, module: &ModuleId, from: ModuleRef, at: At<'_>) -> Result<CheckResult> {
+    async fn check_rename(
+        &self,
+        module: &ModuleId,
+        from: ModuleRef,
+        at: CurrentExecution<'_>,
+    ) -> Result<CheckResult> {
         tracing::info!(%from, "to be renamed");
         self.refuse_alone_by_rules(module, "is renamed", at).await?;
         if let Some(policy) = policies::of(&self.modules.work, &DeploymentId::from(module)).await? {
@@ -192,27 +271,24 @@ impl Handler {
     }
 }
 
-/// What changed. After a rename by this execution that is decided by what the rename found, and a reason is that it was renamed.
-fn decision(
-    fingerprint: &Fingerprint,
-    stored: &ModuleParameters,
-    status: Option<&Status>,
-    options: &Options,
-    reason: Option<RequestReason>,
-    at: At<'_>,
-) -> ChangeDecision {
-    let was_renamed = status
-        .zip(options.renamed_from.as_ref())
-        .and_then(|(status, from)| rename::before(status, from, at.execution));
-    let before = was_renamed.as_ref().map_or(status, |(before, _)| Some(before));
-    let decision = decide(
-        fingerprint,
-        stored.fingerprint().as_ref(),
-        before,
-        options.force_update,
-    );
-    match reason.or(was_renamed.map(|(_, reason)| reason)) {
-        Some(reason) => decision.because(reason),
-        None => decision,
+impl Wanted {
+    /// What changed. After a rename by this execution that is decided by what the rename found, and a reason is that it was
+    /// renamed. `reason` is the request's own.
+    fn decide(&self, reason: Option<RequestReason>, execution: &ExecutionArn) -> ChangeDecision {
+        let status = self.previous_status.as_ref();
+        let was_renamed = status
+            .zip(self.options.renamed_from.as_ref())
+            .and_then(|(status, from)| rename::before(status, from, execution));
+        let before = was_renamed.as_ref().map_or(status, |(before, _)| Some(before));
+        let decision = decide(
+            &self.fingerprint,
+            self.stored.fingerprint().as_ref(),
+            before,
+            self.options.force_update,
+        );
+        match reason.or(was_renamed.map(|(_, reason)| reason)) {
+            Some(reason) => decision.because(reason),
+            None => decision,
+        }
     }
 }

@@ -14,11 +14,15 @@ use seedflow_core::module::role::ModuleStack;
 use seedflow_core::module::source::Source;
 use seedflow_core::policy::Change;
 
-use crate::{At, Handler, read_bundle};
+use crate::handler::{CurrentExecution, Handler, read_bundle};
 
 impl Handler {
     /// What there is to destroy of a module.
-    pub async fn check_destruction(&self, request: DestroyInput, at: At<'_>) -> Result<CheckResult> {
+    pub async fn check_destruction(
+        &self,
+        request: DestroyInput,
+        at: CurrentExecution<'_>,
+    ) -> Result<CheckResult> {
         let DestroyInput { module, source } = request;
         self.check_destruction_of(module, source, at).await
     }
@@ -27,7 +31,7 @@ impl Handler {
         &self,
         module: ModuleId,
         source: Option<Source>,
-        at: At<'_>,
+        at: CurrentExecution<'_>,
     ) -> Result<CheckResult> {
         self.refuse_by_policy(&module, Change::Destroy, None, at).await?;
         let keeps = source.is_some();

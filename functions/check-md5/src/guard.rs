@@ -2,18 +2,18 @@
 
 use jiff::Timestamp;
 use seedflow_aws::stores::approvals::Approval;
-use seedflow_aws::stores::{fence, plans, policies};
+use seedflow_aws::stores::{plans, policies, stored_lock};
 use seedflow_core::approval::part as approved_part;
 use seedflow_core::deployment::module_part::ModulePart;
 use seedflow_core::deployment::plan_parts::PlanParts;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId};
-use seedflow_core::module::input::Action;
+use seedflow_core::module::input::ModuleAction;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::plan::Plan;
 use seedflow_core::policy::{ApprovalRule, Change, Changes, rego};
 
-use crate::{At, Handler};
+use crate::handler::{CurrentExecution, Handler};
 
 impl Handler {
     /// Refuses a change of a module that breaks the policy of its deployment, or that nobody has approved, however the
@@ -23,7 +23,7 @@ impl Handler {
         module: &ModuleId,
         change: Change,
         part: Option<&ModulePart>,
-        at: At<'_>,
+        at: CurrentExecution<'_>,
     ) -> Result<()> {
         let deployment = DeploymentId::from(module);
         let Some(policy) = policies::of(&self.modules.work, &deployment).await? else {
@@ -48,10 +48,15 @@ impl Handler {
     }
 
     /// Whether a module is part of a plan that was approved, for rules that ask for it.
-    pub async fn is_approved(&self, plan: &Plan, part: Option<&ModulePart>, at: At<'_>) -> Result<bool> {
+    pub async fn is_approved(
+        &self,
+        plan: &Plan,
+        part: Option<&ModulePart>,
+        at: CurrentExecution<'_>,
+    ) -> Result<bool> {
         let change = match plan.action {
-            Action::Deploy => Change::Deploy,
-            Action::Destroy => Change::Destroy,
+            ModuleAction::Deploy => Change::Deploy,
+            ModuleAction::Destroy => Change::Destroy,
         };
         let policy = policies::of(&self.modules.work, &DeploymentId::from(&plan.module)).await?;
         let is_pinned = ApprovalRule::of(policy.as_ref()).approve_values;
@@ -68,7 +73,12 @@ impl Handler {
     }
 
     /// Refuses to move or rename a module by a request of its own where rules have to be evaluated ([`rego::alone`]).
-    pub async fn refuse_alone_by_rules(&self, module: &ModuleId, what: &str, at: At<'_>) -> Result<()> {
+    pub async fn refuse_alone_by_rules(
+        &self,
+        module: &ModuleId,
+        what: &str,
+        at: CurrentExecution<'_>,
+    ) -> Result<()> {
         let deployment = DeploymentId::from(module);
         let has_rules = policies::has_rego(&self.modules.work, &deployment).await?;
         if !has_rules || self.is_admitted(&deployment, at).await? {
@@ -81,7 +91,7 @@ impl Handler {
     async fn approved(&self, module: &ModuleId, part_of: Option<&ExecutionArn>) -> Result<PlanParts> {
         let deployment = DeploymentId::from(module);
         let whole = part_of.ok_or_else(|| approved_part::required(module))?;
-        let lock = fence::read(&self.modules.work, &deployment.lock_key()).await?;
+        let lock = stored_lock::read(&self.modules.work, &deployment.lock_key()).await?;
         let holds = lock.is_some_and(|(lock, _)| lock.is_held_by(whole));
         let approval = Approval {
             bucket: &self.modules.work,
@@ -94,11 +104,11 @@ impl Handler {
 
     /// Whether the execution belongs to a deployment that was admitted when it was planned, and that still runs. What its input
     /// says is only where to look: the deployment has to hold its lock, and its plan has to have this execution.
-    async fn is_admitted(&self, deployment: &DeploymentId, at: At<'_>) -> Result<bool> {
+    async fn is_admitted(&self, deployment: &DeploymentId, at: CurrentExecution<'_>) -> Result<bool> {
         let Some(part_of) = at.part_of else {
             return Ok(false);
         };
-        let lock = fence::read(&self.modules.work, &deployment.lock_key()).await?;
+        let lock = stored_lock::read(&self.modules.work, &deployment.lock_key()).await?;
         if !lock.is_some_and(|(lock, _)| lock.is_held_by(part_of)) {
             return Ok(false);
         }

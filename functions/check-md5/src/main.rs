@@ -6,61 +6,39 @@
 //!
 //! It writes only a plan that is too long to be returned, always at the same key, so it is idempotent.
 
+mod answer;
 mod deploying;
 mod destroying;
 mod guard;
+mod handler;
+mod tainting;
 
-use jiff::Timestamp;
+use seedflow_aws::runtime::handler as lambda;
 use seedflow_aws::runtime::handler::Invocation;
-use seedflow_aws::runtime::{config, handler, log};
-use seedflow_aws::services::object_reader::{ObjectReader, blocking};
-use seedflow_aws::services::ssm::{ParameterStore, about_references};
+use seedflow_aws::runtime::{config, log};
+use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::module_store::ModuleStore;
-use seedflow_aws::stores::target_settings;
-use seedflow_aws::stores::{plans, policies};
-use seedflow_core::deployment::module_part::ModulePart;
+use seedflow_aws::stores::plans;
 use seedflow_core::error::Result;
-use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
-use seedflow_core::module::bundle;
-use seedflow_core::module::bundle::Bundle;
+use seedflow_core::ids::ExecutionArn;
 use seedflow_core::module::input;
-use seedflow_core::module::input::{Limits, ModuleInput, Options};
-use seedflow_core::module::network::{AllowedNetworks, Network};
-use seedflow_core::module::plan::{CheckResult, Plan};
-use seedflow_core::module::rename;
+use seedflow_core::module::input::ModuleInput;
+use seedflow_core::module::plan::CheckResult;
 use seedflow_core::module::rollback;
 use seedflow_core::module::rollback::Goal;
-use seedflow_core::module::source::Source;
-use seedflow_core::module::taint;
-use seedflow_core::module::target_settings::{Home, TargetSettings};
-use seedflow_core::target::{Target, TargetRole};
+use seedflow_core::target::TargetRole;
 use seedflow_core::telemetry::log_context::LogContext;
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::handler::{CurrentExecution, Handler};
 
 #[derive(Deserialize)]
 struct Event {
     execution: ExecutionArn,
     /// Null if it is too long to be sent.
     input: Value,
-}
-
-struct Handler {
-    limits: Limits,
-    /// Prefix of the names of all modules' roles and stacks.
-    module_prefix: String,
-    modules: ModuleStore,
-    /// Parameter Store at home and in targets.
-    parameters: Placed<ParameterStore>,
-    /// The name of Seedflow's stack.
-    stack: String,
-}
-
-/// Where a module is deployed or destroyed: Parameter Store, and the target's settings. At home there are none.
-struct Place {
-    parameters: ParameterStore,
-    settings: Option<TargetSettings>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -74,23 +52,14 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         stack: config::setting("STACK_NAME")?,
         limits,
     };
-    handler::run(async |invocation| function.check(invocation).await).await
-}
-
-/// The execution, and where it runs.
-#[derive(Clone, Copy)]
-struct At<'a> {
-    execution: &'a ExecutionArn,
-    environment: &'a AwsEnvironment,
-    /// The execution of a deployment that it says it is part of.
-    part_of: Option<&'a ExecutionArn>,
+    lambda::run(async |invocation| function.handle(invocation).await).await
 }
 
 impl Handler {
-    async fn check(&self, Invocation { event, environment }: Invocation<Event>) -> Result<CheckResult> {
+    async fn handle(&self, Invocation { event, environment }: Invocation<Event>) -> Result<CheckResult> {
         let input = plans::input(&self.modules.work, event.input, &event.execution).await?;
         let part_of = input::part_of(&input)?;
-        let at = At {
+        let at = CurrentExecution {
             execution: &event.execution,
             environment: &environment,
             part_of: part_of.as_ref(),
@@ -114,70 +83,4 @@ impl Handler {
             ModuleInput::Destroy(request) => self.check_destruction(request, at).await,
         }
     }
-
-    /// Marks a module, which isn't deployed now ([`taint`]).
-    async fn taint(&self, module: &ModuleId, at: At<'_>) -> Result<CheckResult> {
-        let record = self.modules.record(module).await?;
-        let stored = self.modules.stored(module).await?;
-        rename::refuse_taken(module, &stored, None)?;
-        let plan = taint::plan(module, record, &stored, Timestamp::now())?;
-        let reasons = vec![taint::REASON.to_owned()];
-        self.checked(false, reasons, (plan, None), at).await
-    }
-
-    async fn checked(
-        &self,
-        changed: bool,
-        reasons: Vec<String>,
-        (plan, part): (Plan, Option<&ModulePart>),
-        at: At<'_>,
-    ) -> Result<CheckResult> {
-        let (project, prefix) = (&self.limits.codebuild_project, &self.module_prefix);
-        let result = CheckResult::new(changed, reasons, &plan, project, prefix);
-        let deployment = DeploymentId::from(&plan.module);
-        let evaluate = changed && policies::has_rego(&self.modules.work, &deployment).await?;
-        Ok(CheckResult {
-            evaluate,
-            approved: evaluate && self.is_approved(&plan, part, at).await?,
-            plan: Some(plans::store(&self.modules.work, plan, at.execution).await?),
-            ..result
-        })
-    }
-
-    /// What is known of a target; of home without one.
-    async fn place(&self, target: Option<&Target>, home: &AwsEnvironment) -> Result<Place> {
-        let parameters = self.parameters.at(target, home).await?;
-        let settings = match target {
-            None => None,
-            Some(target) => {
-                let home = Home {
-                    environment: home,
-                    stack: &self.stack,
-                };
-                Some(target_settings::read(&parameters, target, home).await?)
-            }
-        };
-        Ok(Place { parameters, settings })
-    }
-
-    /// The network of a build with these options.
-    async fn network(&self, options: &Options, place: &Place) -> Result<Option<Network>> {
-        let Some(asked) = &options.build.network else {
-            return Ok(None);
-        };
-        let found = place.parameters.get(&asked.parameter_store_names()).await;
-        let found = found.map_err(about_references)?;
-        let text = |name: &str| found.get(name).map(|(text, _)| text.clone());
-        let of_target = place.settings.as_ref().map(TargetSettings::networks);
-        let allowed: Option<&AllowedNetworks> = match &of_target {
-            Some(allowed) => Some(allowed),
-            None => self.limits.maxima.networks.as_ref(),
-        };
-        asked.resolve(text, allowed).map(Some)
-    }
-}
-
-async fn read_bundle(reader: ObjectReader, source: &Source, size: u64) -> Result<Bundle> {
-    let root = source.path.clone();
-    blocking("bundle", move || bundle::read(reader, &root, size)).await
 }

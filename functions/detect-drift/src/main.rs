@@ -8,32 +8,31 @@
 //!
 //! A module that is being deployed, or was deployed since its check began, is left out: its stack is not what it will be.
 
+mod batch;
+mod handler;
 mod module;
 mod phases;
 mod stacks;
 
-use std::time::{Duration, Instant};
-
 use jiff::Timestamp;
+use seedflow_aws::runtime::config;
+use seedflow_aws::runtime::handler as lambda;
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::metrics::Metrics;
-use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::read_only_builds::ReadOnlyBuilds;
-use seedflow_core::drift::check::{ModuleCheck, pause};
-use seedflow_core::drift::phases::AT_ONCE;
-use seedflow_core::drift::request::{Batch, DriftRequest, Listed};
+use seedflow_core::drift::check::ModuleCheck;
+use seedflow_core::drift::request::Batch;
 use seedflow_core::error::Result;
-use seedflow_core::ids::{AwsEnvironment, ExecutionArn};
+use seedflow_core::ids::ExecutionArn;
 use seedflow_core::target::TargetRole;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// How long a step starts builds: the copy of a bundle may take most of the rest of the function's time.
-const STARTING: Duration = Duration::from_secs(15);
+use crate::handler::Handler;
 
 #[derive(Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
@@ -52,24 +51,6 @@ enum Event {
     },
 }
 
-/// What is left of a batch.
-#[derive(Serialize)]
-struct Left {
-    began_at: Timestamp,
-    checks: Vec<ModuleCheck>,
-    /// When to look again; absent if nothing is left.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    wait_seconds: Option<u32>,
-}
-
-struct Handler {
-    modules: ModuleStore,
-    cloudformation: Placed<CloudFormation>,
-    builds: ReadOnlyBuilds,
-    events: Events,
-    metrics: Metrics,
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load();
@@ -81,7 +62,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         events: Events::new(&aws, metrics.clone()),
         metrics,
     };
-    handler::run(async |invocation| function.handle(invocation, Timestamp::now()).await).await
+    lambda::run(async |invocation| function.handle(invocation, Timestamp::now()).await).await
 }
 
 impl Handler {
@@ -107,57 +88,5 @@ impl Handler {
                 ))
             }
         }
-    }
-
-    async fn list(&self, request: &Value, after: Option<&str>) -> Result<Listed> {
-        let request = DriftRequest::parse(request)?;
-        let keys = self.modules.work.keys(&request.prefix()).await?;
-        let listed = request.list(keys, after);
-        tracing::info!(batches = listed.batches.len(), "listed");
-        Ok(listed)
-    }
-
-    /// Goes one step further with each module, and keeps those that are not done.
-    async fn check(
-        &self,
-        execution: &ExecutionArn,
-        batch: Batch,
-        began_at: Timestamp,
-        home: &AwsEnvironment,
-        now: Timestamp,
-    ) -> Result<Left> {
-        let begins = Instant::now();
-        let mut running = batch.builds();
-        let mut checks = Vec::new();
-        for ModuleCheck { module, begun } in batch.checks {
-            // What begins now has to travel before its build is started.
-            let may_build = begun.is_some() && running < AT_ONCE && begins.elapsed() < STARTING;
-            let begun = match begun {
-                Some(begun) => Some(begun),
-                None => self.begin(&module).await?,
-            };
-            let Some(begun) = begun else { continue };
-            let ran = begun.runs_a_build();
-            let Some(mut begun) = self.advance_phases(&module, begun, may_build, home).await? else {
-                continue;
-            };
-            running += usize::from(begun.runs_a_build());
-            running -= usize::from(ran);
-            let cloudformation = self.advance_stacks(&mut begun, home).await?;
-            begun.give_up(began_at, now);
-            if begun.is_settled() {
-                let found = stacks::found(cloudformation.as_ref(), &begun).await?;
-                self.record(execution, (&module, &begun), found, now).await?;
-            } else {
-                let begun = Some(begun);
-                checks.push(ModuleCheck { module, begun });
-            }
-        }
-        let wait_seconds = (!checks.is_empty()).then(|| pause(began_at, now));
-        Ok(Left {
-            began_at,
-            checks,
-            wait_seconds,
-        })
     }
 }

@@ -11,7 +11,8 @@ use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ModuleId};
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::{Measurement, Metric};
 
-use crate::{Handler, phases, stacks};
+use crate::handler::Handler;
+use crate::{phases, stacks};
 
 impl Handler {
     /// Begins the check of a module; `None` if it is not deployed, or is being deployed.

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::stores::plans;
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::report;
-use seedflow_core::deployment::status::Status;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::error::Result;
 use seedflow_core::events::{DeploymentStateChange, ReportAt};
 use seedflow_core::ids::DeploymentId;
@@ -20,8 +20,8 @@ use seedflow_core::workflow::ending::{Described, Holds, STOPPING};
 use seedflow_core::workflow::execution_history::{Started, trace};
 use serde_json::json;
 
-use crate::Handler;
 use crate::answer::{Next, wait_for};
+use crate::handler::Handler;
 use crate::refused::Refused;
 
 impl Handler {
@@ -107,13 +107,14 @@ impl Handler {
         let before = self.modules.deployment_status(&plan.deployment).await;
         let Some(before) = refused.note(before)? else {
             // It is unknown whether the execution has written its status, so this one is not written.
-            let status = Status::new(state, execution, now).failed(&failure.error, &failure.reason);
+            let status = DeploymentStatus::new(state, execution, now).failed(&failure.error, &failure.reason);
             refused.unwritten(json!(status));
             return Ok(());
         };
-        let waited = Status::end_of_wait(before.as_ref(), execution, &failure, now);
+        let waited = DeploymentStatus::end_of_wait(before.as_ref(), execution, &failure, now);
         let kept = waited.clone().map(|status| status.keeping(before.as_ref()));
-        let Some(status) = waited.or_else(|| Status::end(before, state, execution, &failure, now)) else {
+        let Some(status) = waited.or_else(|| DeploymentStatus::end(before, state, execution, &failure, now))
+        else {
             return Ok(());
         };
         let key = plan.deployment.report_key(execution);

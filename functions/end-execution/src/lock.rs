@@ -12,8 +12,8 @@ use seedflow_core::workflow::execution_history::{self, Trace};
 use seedflow_core::workflow::lock::{LockRequest, Lockable};
 use serde_json::Value;
 
-use crate::Handler;
 use crate::answer::Next;
+use crate::handler::Handler;
 use crate::refused::Refused;
 
 impl Handler {

@@ -15,14 +15,16 @@
 
 mod answer;
 mod deployment;
+mod handler;
 mod lock;
 mod module;
 mod refused;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use seedflow_aws::runtime::handler as lambda;
 use seedflow_aws::runtime::handler::Invocation;
 use seedflow_aws::runtime::metrics::Metrics;
-use seedflow_aws::runtime::{config, handler, log};
+use seedflow_aws::runtime::{config, log};
 use seedflow_aws::services::codebuild::CodeBuild;
 use seedflow_aws::services::eventbridge::Events;
 use seedflow_aws::services::s3::Bucket;
@@ -33,12 +35,12 @@ use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_core::deployment::input::Locked;
 use seedflow_core::error::Result;
 use seedflow_core::ids::ExecutionArn;
-use seedflow_core::module::input::Limits;
 use seedflow_core::target::TargetRole;
 use seedflow_core::workflow::ending::{self, Described, Known};
 use serde::Deserialize;
 
 use crate::answer::{Answer, Next, wait_for};
+use crate::handler::Handler;
 use crate::refused::Refused;
 
 /// The input: the detail of a "Step Functions Execution Status Change" event, or, if that was lost, the execution and what
@@ -62,20 +64,6 @@ struct Event {
     announced: bool,
 }
 
-struct Handler {
-    limits: Limits,
-    /// The state machine of modules; a deployment starts executions of it.
-    deploy_module: String,
-    /// Maximum duration of a function that writes.
-    longest_write: SignedDuration,
-    step_functions: StepFunctions,
-    locks: Locks,
-    codebuild: Placed<CodeBuild>,
-    modules: ModuleStore,
-    events: Events,
-    metrics: Metrics,
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load();
@@ -95,11 +83,11 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         events: Events::new(&aws, metrics.clone()),
         metrics,
     };
-    handler::run(async |invocation| function.end(invocation, Timestamp::now()).await).await
+    lambda::run(async |invocation| function.handle(invocation, Timestamp::now()).await).await
 }
 
 impl Handler {
-    async fn end(&self, Invocation { event, .. }: Invocation<Event>, now: Timestamp) -> Result<Answer> {
+    async fn handle(&self, Invocation { event, .. }: Invocation<Event>, now: Timestamp) -> Result<Answer> {
         let Event {
             execution,
             of,
@@ -108,11 +96,13 @@ impl Handler {
             announced,
         } = event;
         let mut refused = Refused::after(reported, announced);
-        let next = self.next(&execution, of, began_at, &mut refused, now).await?;
+        let next = self
+            .next_step(&execution, of, began_at, &mut refused, now)
+            .await?;
         Ok(Answer::new(next, refused, execution))
     }
 
-    async fn next(
+    async fn next_step(
         &self,
         execution: &ExecutionArn,
         of: Option<Locked>,

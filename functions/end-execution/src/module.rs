@@ -15,8 +15,8 @@ use seedflow_core::workflow::execution_history::Trace;
 use seedflow_core::workflow::lock::{Lease, Lock, LockRequest};
 use serde_json::json;
 
-use crate::Handler;
 use crate::answer::{Next, wait_for};
+use crate::handler::Handler;
 use crate::refused::Refused;
 
 impl Handler {

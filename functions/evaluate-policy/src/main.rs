@@ -16,9 +16,9 @@ use seedflow_aws::stores::{plans, policies};
 use seedflow_core::approval::ApprovalNeeded;
 use seedflow_core::deployment::plan_json::PlanJson;
 use seedflow_core::deployment::starting_module::{self, StartingModule};
-use seedflow_core::error::{Refused, Result};
+use seedflow_core::error::{ErrorOutput, Result};
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn};
-use seedflow_core::module::definition::{DefinedBuild, Surroundings};
+use seedflow_core::module::definition::{DefinedBuild, StackDefaults};
 use seedflow_core::module::plan::PlanHandle;
 use seedflow_core::policy::rego::{RuleResult, not_evaluated};
 use seedflow_core::telemetry::log_context::LogContext;
@@ -65,7 +65,7 @@ struct Evaluated {
     #[serde(skip_serializing_if = "Option::is_none")]
     approval: Option<ApprovalNeeded>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    refused: Option<Refused>,
+    refused: Option<ErrorOutput>,
 }
 
 struct Handler {
@@ -137,7 +137,7 @@ impl Handler {
         plans::store_deployment(&self.work, execution, &plan).await?;
         let refused = match shown {
             true => None,
-            false => plan.refuse().err().map(Refused::from),
+            false => plan.refuse().err().map(ErrorOutput::from),
         };
         tracing::info!(verdict = ?plan.rego, "evaluated");
         Ok(Evaluated {
@@ -156,11 +156,11 @@ impl Handler {
         now: Timestamp,
     ) -> Result<Vec<String>> {
         let deployment = DeploymentId::from(&module.plan.module);
-        let around = Surroundings {
+        let defaults = StackDefaults {
             home,
             build: &self.build,
         };
-        let Some(result) = self.result(&deployment, module.json(&around), now).await? else {
+        let Some(result) = self.result(&deployment, module.json(&defaults), now).await? else {
             return Ok(module.reasons.to_vec());
         };
         tracing::info!(verdict = ?result, "evaluated");

@@ -136,7 +136,7 @@ impl Handler {
         Ok((None, key))
     }
 
-    /// The address that is asked: signed by the function's role if it is one of S3 without a signature.
+    /// The address to fetch. An unsigned S3 address is signed with the function's role.
     async fn signed(&self, url: &str) -> Result<String> {
         let (Some(config), Some(object)) = (&self.s3, S3Object::of(url)) else {
             return Ok(url.to_owned());

@@ -14,7 +14,7 @@ use seedflow_aws::services::cloudformation::CloudFormation;
 use seedflow_aws::services::iam::Iam;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sts::Placed;
-use seedflow_aws::stores::{fence, plans};
+use seedflow_aws::stores::{plans, stored_lock};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{AwsEnvironment, ExecutionArn};
 use seedflow_core::module::metadata_reference::ModuleRef;
@@ -91,7 +91,7 @@ impl Handler {
                 progress,
             } => {
                 let plan = plans::load(&self.work, plan).await?;
-                fence::ensure_held(&self.work, &lock, &execution).await?;
+                stored_lock::ensure_held(&self.work, &lock, &execution).await?;
                 let progress = progress.unwrap_or(Progress::new(now));
                 self.prepare(&plan, progress, &environment, now).await
             }
@@ -107,7 +107,7 @@ impl Handler {
                 let Ok(names) = RoleAndStackName::new(&self.prefix, &named) else {
                     return Ok(Next::Removed { removed: None });
                 };
-                fence::ensure_held(&self.work, &lock, &execution).await?;
+                stored_lock::ensure_held(&self.work, &lock, &execution).await?;
                 let clients = self.clients(target.as_ref(), &environment).await?;
                 let progress = progress.unwrap_or(Progress::new(now));
                 let next = clients.remove(&names, progress, now).await?;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use seedflow_aws::services::cloudformation::{CloudFormation, NewStack};
 use seedflow_aws::services::iam::Iam;
 use seedflow_core::error::Result;
-use seedflow_core::module::role::step::{self, Asked, Progress, Step};
+use seedflow_core::module::role::step::{self, Asked, Progress, StackStep};
 use seedflow_core::module::role::{ModuleStack, RoleAndStackName};
 use serde::Serialize;
 
@@ -50,24 +50,24 @@ impl Clients {
         };
         let mut step = step::deploy(status.as_deref(), &progress, now);
         let mut reason = None;
-        if step == Step::Failed {
+        if step == StackStep::Failed {
             let failed = self.cloudformation.failed_resource(name).await?;
             let failed = failed.unwrap_or_else(|| step::NO_RESOURCE.to_owned());
             (step, progress) = step::after_failure(status.as_deref(), progress, &failed, role);
             reason = Some(failed);
         }
         match step {
-            Step::Create => self.cloudformation.create(new).await?,
-            Step::Update => {
+            StackStep::Create => self.cloudformation.create(new).await?,
+            StackStep::Update => {
                 if !self.cloudformation.update(new).await? {
                     return Ok(Next::Ready { role_arn });
                 }
             }
-            Step::Delete => return self.delete(name, progress).await,
-            Step::Wait => return Ok(Next::wait(progress)),
-            Step::Done => return Ok(Next::Ready { role_arn }),
-            Step::Failed => return Err(step::failure(name, status, reason)),
-            Step::TimedOut => return Err(step::timed_out(name, status)),
+            StackStep::Delete => return self.delete(name, progress).await,
+            StackStep::Wait => return Ok(Next::wait(progress)),
+            StackStep::Done => return Ok(Next::Ready { role_arn }),
+            StackStep::Failed => return Err(step::failure(name, status, reason)),
+            StackStep::TimedOut => return Err(step::timed_out(name, status)),
         }
         Ok(Next::wait(progress.asked(Asked::Deployed)))
     }
@@ -76,19 +76,21 @@ impl Clients {
     pub async fn remove(&self, names: &RoleAndStackName, progress: Progress, now: Timestamp) -> Result<Next> {
         let status = self.cloudformation.status(&names.stack).await?;
         match step::delete(status.as_deref(), &progress, now) {
-            Step::Wait => Ok(Next::wait(progress)),
-            Step::Done => {
+            StackStep::Wait => Ok(Next::wait(progress)),
+            StackStep::Done => {
                 role::remove(&self.iam, &names.role).await?;
                 Ok(Next::Removed {
                     removed: Some(names.role.clone()),
                 })
             }
-            Step::Failed => {
+            StackStep::Failed => {
                 let reason = self.cloudformation.failed_resource(&names.stack).await?;
                 Err(step::failure(&names.stack, status, reason))
             }
-            Step::TimedOut => Err(step::timed_out(&names.stack, status)),
-            Step::Delete | Step::Create | Step::Update => self.delete(&names.stack, progress).await,
+            StackStep::TimedOut => Err(step::timed_out(&names.stack, status)),
+            StackStep::Delete | StackStep::Create | StackStep::Update => {
+                self.delete(&names.stack, progress).await
+            }
         }
     }
 

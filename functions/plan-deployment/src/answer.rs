@@ -10,8 +10,8 @@ use seedflow_core::deployment::plan::{Plan, Wave, spill_long_inputs};
 use seedflow_core::deployment::plan_parts::PlanParts;
 use seedflow_core::deployment::previews::{self, Preview};
 use seedflow_core::deployment::remote_source::RemoteSource;
-use seedflow_core::deployment::rollback::Rollback;
-use seedflow_core::error::{Refused, Result};
+use seedflow_core::deployment::rollback::DeploymentRollback;
+use seedflow_core::error::{ErrorOutput, Result};
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::policy::Decision;
@@ -41,7 +41,7 @@ pub(crate) struct Named {
 
 /// The answer of the second call.
 #[derive(Serialize)]
-pub(crate) struct Planned {
+pub(crate) struct PlanAnswer {
     /// The deployment.
     pub(crate) deployment: DeploymentId,
     /// The executions to start, wave by wave.
@@ -58,7 +58,7 @@ pub(crate) struct Planned {
     pub(crate) policy: Option<Decision>,
     /// Of a rollback, to what.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) rollback: Option<Rollback>,
+    pub(crate) rollback: Option<DeploymentRollback>,
     /// Warnings for people.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
@@ -85,10 +85,10 @@ pub(crate) struct Planned {
     pub(crate) fetch: Option<Vec<RemoteSource>>,
     /// Why nothing is started.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) refused: Option<Refused>,
+    pub(crate) refused: Option<ErrorOutput>,
 }
 
-impl Planned {
+impl PlanAnswer {
     /// An answer that starts nothing.
     fn nothing(deployment: DeploymentId, execution: &ExecutionArn) -> Self {
         Self {
@@ -110,6 +110,29 @@ impl Planned {
             refused: None,
         }
     }
+
+    /// Adds what is shown of a plan.
+    fn show(&mut self, plan: &Plan, request: &DeploymentInput) {
+        self.evaluate = plan.rules.is_some();
+        self.preview = plan.previews.has_pending();
+        if request.plan_only && !self.preview {
+            self.previews = previews::shortened(plan.previews.results(), previews::MAX_IN_ANSWER);
+        }
+        self.counts = json!(plan.counts());
+        self.policy = plan.policy.clone();
+        self.rollback = plan.rollback.clone();
+        self.approval = plan.approval.clone();
+        self.origin = Some(plan.commit_info.clone());
+        (self.modules, self.shortened) = plan.listed();
+        if request.plan_only && plan.rollback.is_some() {
+            self.warnings = plan.warnings.clone();
+        }
+        if request.record_refusal
+            && let Err(error) = plan.refuse()
+        {
+            self.refused = Some(error.into());
+        }
+    }
 }
 
 /// What planning leads to.
@@ -128,8 +151,8 @@ pub(crate) async fn answer(
     made: Result<Outcome>,
     request: &DeploymentInput,
     execution: &ExecutionArn,
-) -> Result<Planned> {
-    let mut answer = Planned::nothing(deployment, execution);
+) -> Result<PlanAnswer> {
+    let mut answer = PlanAnswer::nothing(deployment, execution);
     let (plan, waves) = match made {
         Ok(Outcome::Planned(plan, waves)) => (*plan, waves),
         Ok(Outcome::Fetch(sources)) => {
@@ -142,34 +165,9 @@ pub(crate) async fn answer(
         }
         Err(error) => return Err(error),
     };
-    answer.evaluate = plan.rules.is_some();
-    let may_wait = (plan.approval.is_some() || answer.evaluate) && !request.plan_only;
-    if may_wait {
-        plans::store_parts(work, execution, &PlanParts::of(&plan)).await?;
-    }
-    plans::store_deployment(work, execution, &plan).await?;
-    answer.preview = plan.previews.has_pending();
-    // An approver also sees why a module has no preview.
-    if answer.preview || (may_wait && !plan.previews.modules.is_empty()) {
-        plans::store_previews(work, execution, &plan.previews).await?;
-    } else if request.plan_only {
-        answer.previews = previews::shortened(plan.previews.results(), previews::MAX_IN_ANSWER);
-    }
-    answer.counts = json!(plan.counts());
-    answer.policy = plan.policy.clone();
-    answer.rollback = plan.rollback.clone();
-    answer.approval = plan.approval.clone();
-    answer.origin = Some(plan.commit_info.clone());
-    (answer.modules, answer.shortened) = plan.listed();
-    if request.record_refusal
-        && let Err(error) = plan.refuse()
-    {
-        answer.refused = Some(error.into());
-    }
+    store(work, execution, &plan, request.plan_only).await?;
+    answer.show(&plan, request);
     if request.plan_only {
-        if plan.rollback.is_some() {
-            answer.warnings = plan.warnings.clone();
-        }
         return Ok(answer);
     }
     let to_start = plan.refuse().and_then(|()| spill_long_inputs(waves, execution));
@@ -185,4 +183,18 @@ pub(crate) async fn answer(
         }
     }
     Ok(answer)
+}
+
+/// Stores the plan, and what an approver and previews need of it.
+async fn store(work: &Bucket, execution: &ExecutionArn, plan: &Plan, plan_only: bool) -> Result<()> {
+    let may_wait = (plan.approval.is_some() || plan.rules.is_some()) && !plan_only;
+    if may_wait {
+        plans::store_parts(work, execution, &PlanParts::of(plan)).await?;
+    }
+    plans::store_deployment(work, execution, plan).await?;
+    // An approver also sees why a module has no preview.
+    if plan.previews.has_pending() || (may_wait && !plan.previews.modules.is_empty()) {
+        plans::store_previews(work, execution, &plan.previews).await?;
+    }
+    Ok(())
 }

@@ -9,14 +9,12 @@ use seedflow_aws::services::object_reader::{ObjectReader, blocking};
 use seedflow_aws::services::s3::Bucket;
 use seedflow_core::deployment::archives::{Archives, Content};
 use seedflow_core::deployment::plan::{Plan, PlannedAction};
-use seedflow_core::deployment::repository::Packing;
+use seedflow_core::deployment::repository::{LoadedRepository, Packing};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ModuleId;
 use seedflow_core::module::commit_info::CommitInfo;
 use tempfile::NamedTempFile;
 use tokio::task::{JoinError, JoinSet};
-
-use crate::repository::Read;
 
 /// Number of concurrent uploads.
 const UPLOADS: usize = 8;
@@ -34,11 +32,15 @@ pub(crate) fn of(plan: &Plan) -> BTreeSet<ModuleId> {
 }
 
 /// Stores the bundles of modules.
-pub(crate) async fn store(bucket: &Bucket, read: Read, wanted: &BTreeSet<ModuleId>) -> Result<()> {
+pub(crate) async fn store(
+    bucket: &Bucket,
+    repository: LoadedRepository<ObjectReader>,
+    wanted: &BTreeSet<ModuleId>,
+) -> Result<()> {
     if wanted.is_empty() {
         return Ok(());
     }
-    let (mut archives, packings) = read.into_archives();
+    let (mut archives, packings) = repository.into_archives();
     let mut uploads = JoinSet::new();
     for (id, packing) in packings {
         if !wanted.contains(&id) {

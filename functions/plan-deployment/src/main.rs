@@ -11,6 +11,7 @@
 
 mod answer;
 mod bundles;
+mod handler;
 mod naming;
 mod planning;
 mod policy;
@@ -20,8 +21,9 @@ mod rollback;
 mod state;
 mod targets;
 
+use seedflow_aws::runtime::config;
+use seedflow_aws::runtime::handler as lambda;
 use seedflow_aws::runtime::handler::Invocation;
-use seedflow_aws::runtime::{config, handler};
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::plans;
@@ -30,13 +32,11 @@ use seedflow_core::deployment::preview_builds::Previews;
 use seedflow_core::deployment::remote_source::FetchedSource;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn};
-use seedflow_core::module::definition::DefinedBuild;
-use seedflow_core::module::input::Limits;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::answer::{Outcome, Planned, answer};
-use crate::repository::Stores;
+use crate::answer::{Outcome, PlanAnswer, answer};
+use crate::handler::Handler;
 use crate::targets::Targets;
 
 #[derive(Deserialize)]
@@ -70,15 +70,6 @@ struct ToPlan {
     approved: Option<String>,
 }
 
-struct Handler {
-    limits: Limits,
-    modules: ModuleStore,
-    targets: Targets,
-    /// The container of builds that ask for nothing else.
-    build: DefinedBuild,
-    step_functions: StepFunctions,
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::result::Result<(), lambda_runtime::Error> {
     let aws = config::load();
@@ -90,7 +81,7 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         step_functions: StepFunctions::new(&aws),
         limits,
     };
-    handler::run(async |invocation| function.handle(invocation).await).await
+    lambda::run(async |invocation| function.handle(invocation).await).await
 }
 
 impl Handler {
@@ -112,7 +103,7 @@ impl Handler {
         input: Value,
         execution: &ExecutionArn,
         environment: &AwsEnvironment,
-    ) -> Result<Planned> {
+    ) -> Result<PlanAnswer> {
         let ToPlan {
             deployment,
             sources,
@@ -147,12 +138,5 @@ impl Handler {
             refused = planned.refused.as_ref().map(|refused| refused.error), "planned"
         );
         Ok(planned)
-    }
-
-    fn stores(&self) -> Stores<'_> {
-        Stores {
-            work: &self.modules.work,
-            parameters: &self.modules.parameters,
-        }
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use seedflow_aws::runtime::log;
 use seedflow_aws::stores::plans;
-use seedflow_core::deployment::input::{Action, DeploymentInput};
+use seedflow_core::deployment::input::{DeploymentAction, DeploymentInput};
 use seedflow_core::error::Result;
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn};
 use seedflow_core::module::commit_info::CommitInfo;
@@ -11,8 +11,9 @@ use seedflow_core::telemetry::log_context::LogContext;
 use serde_json::Value;
 
 use crate::answer::Named;
+use crate::handler::Handler;
+use crate::repository;
 use crate::repository::Asked;
-use crate::{Handler, repository};
 
 impl Handler {
     /// Reads the name, and stores it for later functions.
@@ -25,14 +26,14 @@ impl Handler {
         let input = plans::first_input(&self.modules.work, &self.step_functions, input, execution).await?;
         let request = DeploymentInput::parse(&input, &self.limits)?;
         let (deployment, origin) = match &request.action {
-            Action::Destroy { deployment } | Action::Rollback { deployment, .. } => {
+            DeploymentAction::Destroy { deployment } | DeploymentAction::Rollback { deployment, .. } => {
                 let deployment = DeploymentId {
                     project: request.project.clone(),
                     deployment: deployment.clone(),
                 };
                 (deployment, CommitInfo::default())
             }
-            Action::Deploy { source, options, .. } => {
+            DeploymentAction::Deploy { source, options, .. } => {
                 let asked = Asked {
                     request: &request,
                     source,

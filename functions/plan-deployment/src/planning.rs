@@ -2,29 +2,32 @@
 
 use std::collections::BTreeMap;
 
+use seedflow_aws::services::object_reader::ObjectReader;
 use seedflow_aws::stores::build_folder::new_folder;
-use seedflow_core::deployment::input::{Action, DeploymentInput};
+use seedflow_core::deployment::input::{DeploymentAction, DeploymentInput};
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::planner::{PlannableGroup, Planning};
 use seedflow_core::deployment::previewable::{self, Wanted};
 use seedflow_core::deployment::remote_source::{FetchedSource, replaced};
 use seedflow_core::deployment::renames::Renames;
-use seedflow_core::deployment::rollback::{After, OnFailure, Rollback, To};
+use seedflow_core::deployment::repository::LoadedRepository;
+use seedflow_core::deployment::rollback::{After, DeploymentRollback, OnFailure, To};
 use seedflow_core::deployment::selection::Forced;
-use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::state::DeploymentState;
 use seedflow_core::deployment::targets::{TargetProblems, TargetsAsked};
 use seedflow_core::deployment::{definitions, planner};
 use seedflow_core::error::{ErrorName, Result};
 use seedflow_core::ids::{AwsEnvironment, DeploymentId, ExecutionArn, ModuleId};
 use seedflow_core::module::commit_info::CommitInfo;
-use seedflow_core::module::definition::{DefinedSource, Surroundings};
+use seedflow_core::module::definition::{DefinedSource, StackDefaults};
 use seedflow_core::module::fingerprint::VersionsByTarget;
 use seedflow_core::module::metadata_reference::ModuleRef;
 
 use crate::answer::Outcome;
+use crate::handler::Handler;
 use crate::reading::Repository;
-use crate::repository::{Asked, Read};
-use crate::{Handler, bundles, policy, reading, rollback, state};
+use crate::repository::Asked;
+use crate::{bundles, policy, reading, rollback, state};
 
 /// What a rollback asks for.
 struct RollbackRequest {
@@ -46,8 +49,8 @@ impl Handler {
         at: (&ExecutionArn, &AwsEnvironment),
     ) -> Result<Result<Outcome>> {
         Ok(match &request.action {
-            Action::Destroy { .. } => self.destroy(deployment, request, at).await,
-            Action::Rollback {
+            DeploymentAction::Destroy { .. } => self.destroy(deployment, request, at).await,
+            DeploymentAction::Rollback {
                 to,
                 destroy_new,
                 after,
@@ -64,7 +67,7 @@ impl Handler {
                     (planned, _) => planned,
                 }
             }
-            Action::Deploy {
+            DeploymentAction::Deploy {
                 source,
                 options,
                 force,
@@ -120,7 +123,12 @@ impl Handler {
 
     async fn deploy(
         &self,
-        (mut read, mut state, force, on_failure): (Read, State, &Forced, OnFailure),
+        (mut read, mut state, force, on_failure): (
+            LoadedRepository<ObjectReader>,
+            DeploymentState,
+            &Forced,
+            OnFailure,
+        ),
         request: &DeploymentInput,
         execution: &ExecutionArn,
         home: &AwsEnvironment,
@@ -197,7 +205,7 @@ impl Handler {
             .refuse(problems, (&plan, &state), ErrorName::Refused, home)
             .await?;
         plan.started_by.clone_from(&request.started_by);
-        plan.rollback = Some(Rollback {
+        plan.rollback = Some(DeploymentRollback {
             after: asked.after,
             ..earlier.record.rollback()
         });
@@ -223,11 +231,11 @@ impl Handler {
         (plan_only, home): (bool, &AwsEnvironment),
     ) -> Result<()> {
         if plan_only || plan.rules.is_some() {
-            let around = Surroundings {
+            let defaults = StackDefaults {
                 home,
                 build: &self.build,
             };
-            definitions::add(plan, planning, groups, sources, &around);
+            definitions::add(plan, planning, groups, sources, &defaults);
         }
         if plan_only {
             let again = planner::deployed_again(plan, planning.state);

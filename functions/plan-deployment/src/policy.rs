@@ -7,7 +7,7 @@ use seedflow_aws::stores::{plans, policies};
 use seedflow_core::approval::{ApprovalNeeded, VerdictState};
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::plan_parts::PlanParts;
-use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::state::DeploymentState;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::ExecutionArn;
 use seedflow_core::policy::{ApprovalRule, Starts, StoredPolicy, version_of};
@@ -16,7 +16,7 @@ use seedflow_core::policy::{ApprovalRule, Starts, StoredPolicy, version_of};
 pub(crate) async fn apply(
     work: &Bucket,
     plan: &mut Plan,
-    state: &State,
+    state: &DeploymentState,
     destroys_by_request: bool,
 ) -> Result<()> {
     let policy = policies::of(work, &plan.deployment).await?;
@@ -62,7 +62,7 @@ pub(crate) async fn check_approved(
     let verdict = approval.verdict().await?;
     // Everybody who has the task's token can answer it, and only functions write verdicts.
     if !verdict.is_some_and(|verdict| verdict.state == VerdictState::Approved && verdict.plan == hash) {
-        let message = "nothing was started. The plan that waited was not approved; start it again";
+        let message = "nothing was started. The plan was not approved; start the deployment again";
         return Err(Error::new(ErrorName::ApprovalVoid, message));
     }
     let approved = plans::approved_parts(work, execution, hash).await?;

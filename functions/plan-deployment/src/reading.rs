@@ -2,20 +2,21 @@
 
 use std::pin::pin;
 
+use seedflow_aws::services::object_reader::ObjectReader;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_core::deployment::remote_source::RemoteSource;
-use seedflow_core::deployment::repository::Loaded;
-use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::repository::{Loaded, LoadedRepository};
+use seedflow_core::deployment::state::DeploymentState;
 use seedflow_core::error::Result;
 use seedflow_core::ids::DeploymentId;
 
-use crate::repository::{self, Asked, Read, Stores};
+use crate::repository::{self, Asked, Stores};
 use crate::state;
 
 /// What was read.
 pub(crate) enum Repository {
     /// All of it, with the state of the deployment.
-    Whole(Box<(Read, State)>),
+    Whole(Box<(LoadedRepository<ObjectReader>, DeploymentState)>),
     /// These sources have to be fetched first.
     Needs(Vec<RemoteSource>),
 }

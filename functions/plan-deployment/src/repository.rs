@@ -20,9 +20,6 @@ use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::maximum::Maxima;
 use seedflow_core::module::source::Source;
 
-/// A repository that is read from S3.
-pub(crate) type Read = repository::LoadedRepository<ObjectReader>;
-
 /// What a repository and its variables are read from.
 #[derive(Clone, Copy)]
 pub(crate) struct Stores<'a> {

@@ -6,7 +6,7 @@ use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_core::deployment::plan::{Plan, PlannedAction};
 use seedflow_core::deployment::record::{self, DeploymentRecord, Search};
 use seedflow_core::deployment::rollback::{OnFailure, To};
-use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::state::DeploymentState;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{DeploymentId, ModuleId};
 use seedflow_core::module::commit_info::CommitInfo;
@@ -32,9 +32,7 @@ impl Earlier {
             .map(|module| (module.module.clone(), module.commit_info.clone()))
             .collect()
     }
-}
 
-impl Earlier {
     /// Where the modules come from: their kept bundles.
     pub(crate) fn sources(&self) -> BTreeMap<ModuleId, DefinedSource> {
         let modules = self.modules.iter();
@@ -70,7 +68,7 @@ pub(crate) async fn find(
     store: &ModuleStore,
     deployment: &DeploymentId,
     to: To,
-    state: &State,
+    state: &DeploymentState,
 ) -> Result<Earlier> {
     let record = record(store, deployment, to, state).await?;
     let time = record.ended_at;
@@ -133,7 +131,7 @@ async fn record(
     store: &ModuleStore,
     deployment: &DeploymentId,
     to: To,
-    state: &State,
+    state: &DeploymentState,
 ) -> Result<DeploymentRecord> {
     let key = deployment.record_key();
     let mut search = Search::new(deployment, to, state);

@@ -3,7 +3,7 @@
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_aws::stores::spilled_values;
 use seedflow_core::deployment::renames::Renames;
-use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::state::DeploymentState;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{DeploymentId, ModuleId};
 use seedflow_core::module::deployed_record::DeployedModule;
@@ -14,14 +14,14 @@ use tokio::task::JoinSet;
 const READS: usize = 16;
 
 /// The stored state of a deployment.
-pub(crate) async fn state(store: &ModuleStore, deployment: &DeploymentId) -> Result<State> {
+pub(crate) async fn state(store: &ModuleStore, deployment: &DeploymentId) -> Result<DeploymentState> {
     let mut whole = Vec::new();
     for (name, text) in store.parameters.below(&deployment.path()).await? {
-        if State::plans_by(&name) {
+        if DeploymentState::plans_by(&name) {
             whole.push((name, spilled_values::resolve(&store.work, text).await?));
         }
     }
-    Ok(State::of(deployment, whole))
+    Ok(DeploymentState::of(deployment, whole))
 }
 
 /// The records of modules that are deployed. That of a module to rename is under its old name.

@@ -8,7 +8,7 @@ use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::target_settings;
 use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::planner;
-use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::state::DeploymentState;
 use seedflow_core::deployment::targets;
 use seedflow_core::deployment::targets::{TargetProblems, TargetsAsked};
 use seedflow_core::error::{ErrorName, Result, excerpt};
@@ -86,7 +86,7 @@ impl Targets {
     pub(crate) async fn refuse(
         &self,
         mut problems: TargetProblems,
-        (plan, state): (&Plan, &State),
+        (plan, state): (&Plan, &DeploymentState),
         name: ErrorName,
         home: &AwsEnvironment,
     ) -> Result<()> {

@@ -9,7 +9,7 @@ use seedflow_core::pages::index::Index;
 use seedflow_core::pages::{PageContext, index_page};
 use seedflow_core::storage_layout::index_key;
 
-use crate::{Events, Handler};
+use crate::handler::{Events, Handler};
 
 /// Maximum size of an index: some four thousand modules. The function's memory holds it several times.
 const MAX_INDEX: u64 = 16 * 1024 * 1024;
@@ -43,7 +43,7 @@ impl Handler {
         }
         Err(Error::new(
             ErrorName::ServiceUnavailable,
-            format!("{key}: others wrote it each time in between, {TRIES} times"),
+            format!("{key}: another writer changed it during each of {TRIES} tries"),
         ))
     }
 

@@ -12,7 +12,7 @@ use seedflow_core::pages::{PageContext, format, module_page, report_view};
 use seedflow_core::storage_layout::page_key;
 use serde::de::DeserializeOwned;
 
-use crate::Handler;
+use crate::handler::Handler;
 use crate::index::TRIES;
 
 /// Maximum size of a report that is rendered. Outputs are its largest part, at most 4 KB each.
@@ -115,7 +115,7 @@ impl Handler {
         }
         Err(Error::new(
             ErrorName::ServiceUnavailable,
-            format!("{key}: its modules went on each time in between, {TRIES} times"),
+            format!("{key}: its modules changed during each of {TRIES} tries"),
         ))
     }
 

@@ -5,15 +5,13 @@ use seedflow_aws::runtime::log;
 use seedflow_aws::stores::approvals::Approval;
 use seedflow_aws::stores::plans;
 use seedflow_core::approval::{ApprovalRequest, ApprovalSummary, Verdict};
-use seedflow_core::deployment::plan::Plan;
-use seedflow_core::deployment::previews::Preview;
-use seedflow_core::deployment::status::Status;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
 use seedflow_core::telemetry::log_context::LogContext;
 use serde_json::{Value, json};
 
-use crate::Handler;
+use crate::handler::Handler;
 
 impl Handler {
     /// Stores what is asked of an approver, and writes that the plan waits: the report, the wait beside the stored state, and
@@ -42,7 +40,7 @@ impl Handler {
             .await?;
         let seconds_left = request.seconds_left(now);
         let before = self.modules.deployment_status(&plan.deployment).await?;
-        let status = Status::wait(before.as_ref(), ApprovalSummary::of(request, None), now);
+        let status = DeploymentStatus::wait(before.as_ref(), ApprovalSummary::of(request, None), now);
         let report = self.first_report(&plan, &status).await?;
         let kept = status.clone().keeping(before.as_ref());
         self.modules
@@ -72,14 +70,5 @@ impl Handler {
             Some(request) => Ok(Some((request, approval.verdict().await?))),
             None => Ok(None),
         }
-    }
-
-    /// The previews that an approver sees or saw. A plan that needs no approval has none.
-    pub async fn previews(&self, plan: &Plan, execution: &ExecutionArn) -> Result<Vec<Preview>> {
-        if plan.approval.is_none() {
-            return Ok(Vec::new());
-        }
-        let previews = plans::find_previews(&self.modules.work, execution).await?;
-        Ok(previews.map(|previews| previews.results()).unwrap_or_default())
     }
 }

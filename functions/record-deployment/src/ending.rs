@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use seedflow_aws::runtime::log;
 use seedflow_aws::stores::plans;
 use seedflow_core::deployment::outcome::{DeploymentOutcome, End, EndedExecution, Failed};
@@ -10,7 +10,7 @@ use seedflow_core::deployment::plan::Plan;
 use seedflow_core::deployment::record;
 use seedflow_core::deployment::record::DeploymentRecord;
 use seedflow_core::deployment::report;
-use seedflow_core::deployment::status::Status;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::error::{Error, Result};
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
 use seedflow_core::module::metadata_reference::ModuleRef;
@@ -21,7 +21,7 @@ use seedflow_core::telemetry::metric::{Measurement, Metric};
 use seedflow_core::workflow::lock::Lease;
 use serde_json::{Value, json};
 
-use crate::{Handler, MAX_REPORT};
+use crate::handler::{Handler, MAX_REPORT};
 
 /// Maximum number of failed modules with their cause.
 const MAX_CAUSES: usize = 10;
@@ -61,7 +61,7 @@ impl Handler {
         }
         let is_gone = plan.leaves_nothing && outcome.is_good();
         let status = match is_gone {
-            true => Status {
+            true => DeploymentStatus {
                 state: State::Destroyed,
                 ..status
             },
@@ -69,33 +69,54 @@ impl Handler {
         };
         // The report before the status: a reader who sees the final state finds the report.
         let report = self.report(&plan, &outcome, &status).await?;
-        if !is_gone {
-            self.modules
-                .write_deployment_status(&plan.deployment, &status)
-                .await?;
-        }
-        self.publish(&plan.deployment, &status, Some(&report)).await;
-        if is_gone {
-            // After the event: a repeated call that finds no status sends no event.
-            self.modules.delete_deployment_status(&plan.deployment).await?;
-        }
+        self.write_end(&plan.deployment, &status, &report, is_gone)
+            .await?;
         if !before.is_some_and(|before| before.is_final_of(execution)) {
-            let skipped = outcome
-                .ended(End::Unchanged)
-                .filter(|result| result.execution.is_none());
             let took = lock.started_at.map(|started| now.duration_since(started));
-            let measured = Measurement::end_of_deployment(status.state, took).and_count(
-                Some(Metric::ModulesUnchanged),
-                u32::try_from(skipped.count()).unwrap_or(u32::MAX),
-            );
-            self.metrics
-                .write(&measured, &LogContext::deployment(execution, &plan.deployment));
+            self.measure(&plan.deployment, &outcome, &status, took);
         }
         tracing::info!(state = status.state.as_str(), modules = ?status.modules, "recorded");
         Ok(json!({
             "state": status.state, "deployment": plan.deployment, "origin": plan.commit_info, "modules": status.modules, "failed": status.failed,
             "error": status.why.error, "cause": status.why.reason, "report": report, "roll_back": next,
         }))
+    }
+
+    /// Writes and publishes the final status. That of a deployment that is gone is removed instead.
+    async fn write_end(
+        &self,
+        deployment: &DeploymentId,
+        status: &DeploymentStatus,
+        report: &str,
+        is_gone: bool,
+    ) -> Result<()> {
+        if !is_gone {
+            self.modules.write_deployment_status(deployment, status).await?;
+        }
+        self.publish(deployment, status, Some(report)).await;
+        if is_gone {
+            // After the event: a repeated call that finds no status sends no event.
+            self.modules.delete_deployment_status(deployment).await?;
+        }
+        Ok(())
+    }
+
+    fn measure(
+        &self,
+        deployment: &DeploymentId,
+        outcome: &DeploymentOutcome,
+        status: &DeploymentStatus,
+        took: Option<SignedDuration>,
+    ) {
+        let skipped = outcome
+            .ended(End::Unchanged)
+            .filter(|result| result.execution.is_none());
+        let measured = Measurement::end_of_deployment(status.state, took).and_count(
+            Some(Metric::ModulesUnchanged),
+            u32::try_from(skipped.count()).unwrap_or(u32::MAX),
+        );
+        self.metrics
+            .write(&measured, &LogContext::deployment(&status.execution, deployment));
     }
 
     /// Writes the record by which the deployment can be rolled back to this execution. A repeated call leaves alone what it
@@ -133,7 +154,12 @@ impl Handler {
         Ok(causes)
     }
 
-    async fn report(&self, plan: &Plan, outcome: &DeploymentOutcome, status: &Status) -> Result<String> {
+    async fn report(
+        &self,
+        plan: &Plan,
+        outcome: &DeploymentOutcome,
+        status: &DeploymentStatus,
+    ) -> Result<String> {
         let key = plan.deployment.report_key(&status.execution);
         let previews = self.previews(plan, &status.execution).await?;
         let report = report::report(plan, status, &outcome.results, &previews);

@@ -4,16 +4,35 @@ use jiff::Timestamp;
 use seedflow_aws::stores::plans;
 use seedflow_core::approval::ApprovalSummary;
 use seedflow_core::deployment::report;
-use seedflow_core::deployment::status::Status;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
+use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::explanation::Explained;
 use seedflow_core::module::status::State;
+use seedflow_core::started_by::StartedBy;
 use seedflow_core::telemetry::log_context::LogContext;
 use seedflow_core::telemetry::metric::Measurement;
+use seedflow_core::workflow::lock::Lease;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Handler, Refusal};
+use crate::handler::Handler;
+
+/// What was refused, and why.
+#[derive(Deserialize)]
+pub(crate) struct Refusal {
+    /// Null if another execution holds it.
+    pub(crate) lock: Option<Lease<DeploymentId>>,
+    deployment: DeploymentId,
+    error: String,
+    cause: String,
+    /// The commit that was refused, if it could be read.
+    origin: Option<Box<CommitInfo>>,
+    /// Who started the execution, if known.
+    #[serde(default)]
+    started_by: Option<StartedBy>,
+}
 
 impl Handler {
     /// Records a refusal, and answers how the execution ends.
@@ -34,14 +53,14 @@ impl Handler {
         let before = self.modules.deployment_status(&deployment).await?;
         let why = (error.as_str(), cause.as_str());
         let origin = origin.unwrap_or_default();
-        let status = Status::refuse(before.as_ref(), execution, why, &origin, now);
+        let status = DeploymentStatus::refuse(before.as_ref(), execution, why, &origin, now);
         let approval = self.approval(&deployment, execution).await?;
         let replaced = approval
             .as_ref()
             .and_then(|(_, verdict)| verdict.as_ref()?.superseded_by.clone());
         let approval =
             approval.map(|(request, verdict)| ApprovalSummary::of_refused(request, verdict.as_ref()));
-        let status = Status {
+        let status = DeploymentStatus {
             approval,
             started_by,
             ..status
@@ -59,8 +78,8 @@ impl Handler {
     async fn refuse(
         &self,
         deployment: &DeploymentId,
-        before: Option<&Status>,
-        status: Status,
+        before: Option<&DeploymentStatus>,
+        status: DeploymentStatus,
         is_locked: bool,
     ) -> Result<()> {
         let execution = &status.execution;

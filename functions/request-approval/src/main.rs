@@ -13,7 +13,7 @@ use seedflow_aws::runtime::{config, handler, log};
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
 use seedflow_aws::stores::approvals::Approval;
-use seedflow_aws::stores::fence;
+use seedflow_aws::stores::stored_lock;
 use seedflow_core::approval::{ApprovalRequest, Verdict};
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{DeploymentId, ExecutionArn};
@@ -98,7 +98,7 @@ impl Handler {
     /// The verdict on a plan whose place a newer execution takes: it waits for the deployment's lock. It may have begun to wait
     /// before this plan did.
     async fn superseded(&self, request: &ApprovalRequest, now: Timestamp) -> Result<Option<Verdict>> {
-        let found = fence::read(&self.work, &request.deployment.lock_key()).await?;
+        let found = stored_lock::read(&self.work, &request.deployment.lock_key()).await?;
         let waiter = found.and_then(|(lock, _)| lock.waiter);
         Ok(waiter.map(|waiter| Verdict::superseded(request, &waiter.claimant.execution, now)))
     }

@@ -69,17 +69,17 @@ impl Handler {
     }
 
     /// The clients where a build was. In a target, the role of this function may read no log but those of builds.
-    async fn place_of(&self, build: &BuildOutcome, home: &AwsEnvironment) -> Result<Place> {
+    async fn place_of(&self, build: &BuildOutcome, home: &AwsEnvironment) -> Result<BuildClients> {
         let Some(target) = build.build_id.target() else {
             let ours = build.log_group.as_deref() == Some(self.build_log.name());
-            return Ok(Place {
+            return Ok(BuildClients {
                 cloudformation: self.cloudformation.clone(),
                 log: ours.then(|| self.build_log.clone()),
             });
         };
         let aws = self.places.at(Some(&target), home).await?;
         let group = build.log_group.clone();
-        Ok(Place {
+        Ok(BuildClients {
             cloudformation: CloudFormation::new(&aws),
             log: group.map(|group| LogGroup::new(&aws, group)),
         })
@@ -87,7 +87,7 @@ impl Handler {
 }
 
 /// The clients where a build was.
-struct Place {
+struct BuildClients {
     cloudformation: CloudFormation,
     log: Option<LogGroup>,
 }

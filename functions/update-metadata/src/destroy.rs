@@ -8,11 +8,11 @@
 //! reported, because the module may never have existed.
 
 use jiff::Timestamp;
-use seedflow_aws::stores::fence;
+use seedflow_aws::stores::stored_lock;
 use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId, ParameterKind};
 use seedflow_core::module::destroy;
-use seedflow_core::module::destroy::Step;
+use seedflow_core::module::destroy::DestroyStep;
 use seedflow_core::module::report::Report;
 use seedflow_core::module::status::{State, Status};
 use seedflow_core::module::timeline::Timeline;
@@ -50,7 +50,7 @@ impl Handler {
         let status = Status::destroy(before.as_ref(), module, execution, Some(build), &reasons, now)
             .started_by(lock.started_by.as_ref());
         // The last check before the first removal.
-        fence::ensure_held(&self.modules.work, lock, execution).await?;
+        stored_lock::ensure_held(&self.modules.work, lock, execution).await?;
         let timeline = Timeline::new(lock, &status, Some(build));
         let report = Report::of_destruction(plan, &status, &timeline, build);
         let recorded = Recorded {
@@ -88,12 +88,11 @@ impl Handler {
         if ParameterKind::ALL.iter().all(|kind| stored.text(*kind).is_none()) {
             return Ok(answer(State::Unchanged, "nothing is deployed"));
         }
-        let reason =
-            "nothing was deployed any more, or no build of it ever ran; what was stored of it is removed";
+        let reason = "nothing was deployed, or no build of the module ever ran; its stored state is removed";
         let reasons = [reason.to_owned()];
         let status = Status::destroy(before.as_ref(), module, execution, None, &reasons, now)
             .started_by(lock.started_by.as_ref());
-        fence::ensure_held(&self.modules.work, lock, execution).await?;
+        stored_lock::ensure_held(&self.modules.work, lock, execution).await?;
         let timeline = Timeline::new(lock, &status, None);
         let report = Report::of_failure(module, &status, Some(&timeline), None);
         let recorded = Recorded {
@@ -126,26 +125,26 @@ impl Handler {
         Ok(())
     }
 
-    async fn remove(&self, steps: &[Step], recorded: &Recorded<'_>) -> Result<()> {
+    async fn remove(&self, steps: &[DestroyStep], recorded: &Recorded<'_>) -> Result<()> {
         let module = &recorded.lock.of;
         for step in steps {
             match step {
-                Step::DropBundles => self.drop_bundles(module).await?,
-                Step::DropRecord => self.modules.work.delete(&module.record_key()).await?,
-                Step::DropParameters => {
+                DestroyStep::DropBundles => self.drop_bundles(module).await?,
+                DestroyStep::DropRecord => self.modules.work.delete(&module.record_key()).await?,
+                DestroyStep::DropParameters => {
                     let parameters = &self.modules.parameters;
                     parameters.delete(module, &destroy::OF_A_SUCCESS).await?;
                     for name in recorded.status.former_names.iter() {
                         self.unmark(&name.id(module)).await?;
                     }
                 }
-                Step::DropValues => self.modules.delete_values(module).await?,
-                Step::Report => self.modules.write_report(recorded.report).await?,
-                Step::Publish => {
+                DestroyStep::DropValues => self.modules.delete_values(module).await?,
+                DestroyStep::Report => self.modules.write_report(recorded.report).await?,
+                DestroyStep::Publish => {
                     self.publish(recorded.lock, recorded.status, recorded.timeline)
                         .await
                 }
-                Step::DropStatus => {
+                DestroyStep::DropStatus => {
                     let status = [ParameterKind::Status];
                     self.modules.parameters.delete(module, &status).await?;
                 }

@@ -8,7 +8,7 @@
 //! (decision 49).
 
 use jiff::Timestamp;
-use seedflow_aws::stores::fence;
+use seedflow_aws::stores::stored_lock;
 use seedflow_core::error::{ErrorName, Result};
 use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ParameterKind};
 use seedflow_core::module::explanation::Explained;
@@ -138,7 +138,7 @@ impl Handler {
 
     /// Whether the execution still holds its lock.
     async fn holds(&self, lock: &Lease, execution: &ExecutionArn) -> Result<bool> {
-        match fence::ensure_held(&self.modules.work, lock, execution).await {
+        match stored_lock::ensure_held(&self.modules.work, lock, execution).await {
             Err(error) if error.name == ErrorName::LockLost => Ok(false),
             held => held.map(|()| true),
         }

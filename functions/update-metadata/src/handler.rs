@@ -1,4 +1,4 @@
-//! What all actions share: the clients, and the steps after a status was written.
+//! What all actions share: the clients, the removal of a rename's mark, and the steps after a status was written.
 
 use seedflow_aws::runtime::config::SdkConfig;
 use seedflow_aws::runtime::metrics::Metrics;
@@ -10,7 +10,7 @@ use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_core::error::Result;
 use seedflow_core::events::ModuleStateChange;
-use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ModuleId};
+use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ModuleId, ParameterKind};
 use seedflow_core::module::plan::Plan;
 use seedflow_core::module::status::Status;
 use seedflow_core::module::timeline::Timeline;
@@ -65,6 +65,12 @@ impl Handler {
                 Bucket::in_region(&self.aws, target.bucket(&self.stack), target.region().to_owned())
             }
         }
+    }
+
+    /// Removes the mark of a rename from a name.
+    pub(crate) async fn unmark(&self, module: &ModuleId) -> Result<()> {
+        let mark = [ParameterKind::Renamed];
+        self.modules.parameters.delete(module, &mark).await
     }
 
     /// Measures an execution whose final state was just written; nothing if the state isn't final.

@@ -22,11 +22,11 @@ use seedflow_aws::services::logs::LogGroup;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sts::Placed;
 use seedflow_aws::stores::module_store::ModuleStore;
-use seedflow_aws::stores::{fence, plans};
+use seedflow_aws::stores::{plans, stored_lock};
 use seedflow_core::error::Result;
 use seedflow_core::ids::{ExecutionArn, ModuleId};
 use seedflow_core::module::failure::FailureInput;
-use seedflow_core::module::input::Action;
+use seedflow_core::module::input::ModuleAction;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::plan::PlanHandle;
 use seedflow_core::module::status::{State, Status};
@@ -98,11 +98,11 @@ async fn main() -> std::result::Result<(), lambda_runtime::Error> {
         metrics,
         aws,
     };
-    lambda::run(async |invocation| function.update(invocation, Timestamp::now()).await).await
+    lambda::run(async |invocation| function.handle(invocation, Timestamp::now()).await).await
 }
 
 impl Handler {
-    async fn update(
+    async fn handle(
         &self,
         Invocation { event, environment }: Invocation<Event>,
         now: Timestamp,
@@ -124,8 +124,8 @@ impl Handler {
                     build: &build,
                 };
                 match plan.action {
-                    Action::Deploy => self.succeed(done, &environment, now).await,
-                    Action::Destroy => self.destroyed(done, now).await,
+                    ModuleAction::Deploy => self.succeed(done, &environment, now).await,
+                    ModuleAction::Destroy => self.destroyed(done, now).await,
                 }
             }
             Event::Purge { execution, lock } => self.purge(&execution, &lock, now).await,
@@ -157,7 +157,7 @@ impl Handler {
         let before = plan.previous_status.as_ref();
         let mut status =
             next(before, &plan.module, &execution, &reasons, now).started_by(lock.started_by.as_ref());
-        fence::ensure_held(&self.modules.work, &lock, &execution).await?;
+        stored_lock::ensure_held(&self.modules.work, &lock, &execution).await?;
         if status.state == State::InProgress {
             status.commit_info = plan.commit_info.clone();
             status.target = plan.target().cloned();

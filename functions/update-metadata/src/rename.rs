@@ -4,7 +4,7 @@
 //! execution of the old name either has its lock before that, or finds the mark.
 
 use jiff::Timestamp;
-use seedflow_aws::stores::fence;
+use seedflow_aws::stores::stored_lock;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{ExecutionArn, ModuleId, ParameterKind};
 use seedflow_core::module::deployed_record::DeployedModule;
@@ -12,7 +12,7 @@ use seedflow_core::module::destroy;
 use seedflow_core::module::metadata_reference::ModuleRef;
 use seedflow_core::module::refusal::Refusal;
 use seedflow_core::module::rename;
-use seedflow_core::module::rename::{Step, Stored};
+use seedflow_core::module::rename::{RenameState, RenameStep};
 use seedflow_core::module::source::Source;
 use seedflow_core::workflow::lock::Lease;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ impl Handler {
     ) -> Result<Value> {
         let module = &lock.of;
         let old = from.id(module);
-        fence::ensure_held(&self.modules.work, lock, execution).await?;
+        stored_lock::ensure_held(&self.modules.work, lock, execution).await?;
         let kinds = [ParameterKind::Renamed];
         let marked = self.modules.parameters.stored(&old, &kinds).await?;
         let is_begun = marked.renamed_to() == Some(ModuleRef::from(module));
@@ -48,22 +48,22 @@ impl Handler {
         let mut kept = None;
         for step in steps? {
             match step {
-                Step::KeepBundle(bundle) => kept = Some(self.keep_again(&bundle, module).await?),
-                Step::Record(record) => {
+                RenameStep::KeepBundle(bundle) => kept = Some(self.keep_again(&bundle, module).await?),
+                RenameStep::Record(record) => {
                     let bundle = kept.take();
                     let record = DeployedModule { bundle, ..*record };
                     self.modules.write_record(&record).await?;
                 }
-                Step::Parameter(write) => self.modules.write(module, write).await?,
-                Step::Unmark => self.unmark(module).await?,
-                Step::DropBundles => self.drop_bundles(&old).await?,
-                Step::DropRecord => self.modules.work.delete(&old.record_key()).await?,
-                Step::DropParameters => {
+                RenameStep::Parameter(write) => self.modules.write(module, write).await?,
+                RenameStep::Unmark => self.unmark(module).await?,
+                RenameStep::DropBundles => self.drop_bundles(&old).await?,
+                RenameStep::DropRecord => self.modules.work.delete(&old.record_key()).await?,
+                RenameStep::DropParameters => {
                     let parameters = &self.modules.parameters;
                     parameters.delete(&old, &destroy::OF_A_SUCCESS).await?;
                 }
-                Step::DropValues => self.modules.delete_values(&old).await?,
-                Step::DropStatus => {
+                RenameStep::DropValues => self.modules.delete_values(&old).await?,
+                RenameStep::DropStatus => {
                     let status = [ParameterKind::Status];
                     self.modules.parameters.delete(&old, &status).await?;
                 }
@@ -80,13 +80,13 @@ impl Handler {
         from: &ModuleRef,
         execution: &ExecutionArn,
         now: Timestamp,
-    ) -> Result<Vec<Step>> {
+    ) -> Result<Vec<RenameStep>> {
         let old = from.id(module);
         self.refuse_busy(&old, module).await?;
         let modules = &self.modules;
         let (own, stored) = (modules.stored(module).await?, modules.stored(&old).await?);
         let (own_record, old_record) = (modules.record(module).await?, modules.record(&old).await?);
-        let stored = Stored {
+        let stored = RenameState {
             own: &own,
             own_record: own_record.as_ref(),
             old: &stored,
@@ -97,7 +97,7 @@ impl Handler {
 
     /// Refuses to rename a module while an execution of its old name runs.
     async fn refuse_busy(&self, old: &ModuleId, module: &ModuleId) -> Result<()> {
-        let Some((lock, _)) = fence::read(&self.modules.work, &old.lock_key()).await? else {
+        let Some((lock, _)) = stored_lock::read(&self.modules.work, &old.lock_key()).await? else {
             return Ok(());
         };
         Err(Error::new(
@@ -107,11 +107,6 @@ impl Handler {
                 lock.holder.execution.as_str()
             ),
         ))
-    }
-
-    pub(crate) async fn unmark(&self, module: &ModuleId) -> Result<()> {
-        let mark = [ParameterKind::Renamed];
-        self.modules.parameters.delete(module, &mark).await
     }
 
     async fn keep_again(&self, bundle: &Source, module: &ModuleId) -> Result<Source> {

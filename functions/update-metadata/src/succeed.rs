@@ -2,17 +2,17 @@
 
 use jiff::Timestamp;
 use seedflow_aws::services::s3::Bucket;
-use seedflow_aws::stores::fence;
+use seedflow_aws::stores::stored_lock;
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::{AwsEnvironment, ExecutionArn, ParameterKind};
 use seedflow_core::module::deployed_record::{DeployedModule, Kept};
-use seedflow_core::module::input::Action;
+use seedflow_core::module::input::ModuleAction;
 use seedflow_core::module::plan::Plan;
 use seedflow_core::module::report::Report;
 use seedflow_core::module::source::Source;
 use seedflow_core::module::status::Status;
 use seedflow_core::module::success;
-use seedflow_core::module::success::Step;
+use seedflow_core::module::success::SuccessStep;
 use seedflow_core::module::timeline::Timeline;
 use seedflow_core::module::workflow_metadata;
 use seedflow_core::module::workflow_metadata::WorkflowMetadata;
@@ -59,7 +59,7 @@ impl Handler {
             .await?;
         let before = stored.status_of(module)?;
         // The last check before the first write.
-        fence::ensure_held(&self.modules.work, lock, execution).await?;
+        stored_lock::ensure_held(&self.modules.work, lock, execution).await?;
         let status = Status::succeed(before.as_ref(), module, execution, build, now)
             .started_by(lock.started_by.as_ref());
         let timeline = Timeline::new(lock, &status, Some(build));
@@ -67,17 +67,17 @@ impl Handler {
         let (mut kept, mut spilled) = (None, 0);
         for step in success::steps(plan, &stored, &outputs, &metadata, &status) {
             match step {
-                Step::KeepBundle => kept = Some(self.keep_bundle(plan).await?),
-                Step::Record => {
+                SuccessStep::KeepBundle => kept = Some(self.keep_bundle(plan).await?),
+                SuccessStep::Record => {
                     let record = DeployedModule::new(plan, execution, kept.take(), now);
                     self.modules.write_record(&record).await?;
                 }
-                Step::Report => {
+                SuccessStep::Report => {
                     let report =
                         Report::of_success(plan, deployed.as_ref(), &status, &timeline, build, &outputs);
                     self.modules.write_report(&report).await?;
                 }
-                Step::Parameter(write) => {
+                SuccessStep::Parameter(write) => {
                     spilled += u32::from(write.encoded.spilled.is_some());
                     self.modules.write(module, write).await?;
                 }
@@ -117,10 +117,10 @@ impl Handler {
         now: Timestamp,
     ) -> Result<()> {
         let stored = match plan.action {
-            Action::Destroy => self.modules.record(&plan.module).await?,
-            Action::Deploy => None,
+            ModuleAction::Destroy => self.modules.record(&plan.module).await?,
+            ModuleAction::Deploy => None,
         };
-        let is_kept = plan.options.bundle || plan.action == Action::Destroy;
+        let is_kept = plan.options.bundle || plan.action == ModuleAction::Destroy;
         let bundle = match is_kept {
             true => Some(copy(plan, &self.modules.work, plan.module.kept_bundle_key()).await?),
             false => None,
@@ -135,7 +135,7 @@ impl Handler {
         let missing = || {
             Error::new(
                 ErrorName::SourceNotFound,
-                format!("{key}: the build succeeded but handed no metadata back; was its artifact removed?"),
+                format!("{key}: the build succeeded but returned no metadata; was its artifact removed?"),
             )
         };
         let read = self.builds(plan.target()).get(&key, MAX_METADATA).await;

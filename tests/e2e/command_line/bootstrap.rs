@@ -90,7 +90,7 @@ fn a_target_is_made_repeated_and_updated_with_the_right_credentials_only() {
 
         // Nothing is deployed with credentials of home, of another account, or without rights.
         let home = bootstrap(stack, stack.client(), &[]).await;
-        said(&home, 4, &["expected another account or region than --home"]);
+        said(&home, 4, &["expected a target that differs from --home"]);
         let other = bootstrap(stack, &api, &["--account", "666666666666"]).await;
         let expected = format!("expected credentials of 666666666666, found those of {ACCOUNT}");
         said(&other, 4, &[&expected]);

@@ -201,7 +201,7 @@ fn a_repository_is_planned_applied_rolled_back_after_a_failure_and_destroyed() {
         for (command, code, part) in [
             ("follow", 0, "vpc destroyed ("),
             ("logs", 0, "network/vpc"),
-            ("retry", 4, "expected an execution that failed"),
+            ("retry", 4, "expected a failed execution"),
             ("cancel", 4, "nothing was stopped"),
         ] {
             let ran = seedflow(stack, &[command, "dev", "--project", project]).await;

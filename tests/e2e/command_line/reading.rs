@@ -164,7 +164,7 @@ fn what_a_module_published_and_printed_is_shown() {
         );
         let retried = read(stack, &["retry", "network/vpc"]).await;
         assert!(
-            retried.code == Some(4) && retried.err.contains("expected an execution that failed"),
+            retried.code == Some(4) && retried.err.contains("expected a failed execution"),
             "{retried:?}"
         );
         let canceled = read(stack, &["cancel", "dev"]).await;

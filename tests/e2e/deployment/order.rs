@@ -94,7 +94,7 @@ fn a_run_may_be_about_some_modules_and_force_some() {
         assert!(
             blocked
                 .cause
-                .contains("apps/web: it consumes data/store, which isn't deployed"),
+                .contains("apps/web: it consumes data/store, which is neither deployed"),
             "{}",
             blocked.cause
         );

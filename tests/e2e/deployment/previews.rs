@@ -73,7 +73,7 @@ fn previews_are_part_of_a_plan_and_of_what_an_approver_sees_and_change_nothing()
         // A person who may only plan sees that there are some.
         let plain = seedflow(stack, &["plan", path]).await;
         assert_eq!(plain.code, Some(0), "{plain:?}");
-        let line = "g/shows, g/fails, h/takes: preview not run: nobody who may deploy asked for it";
+        let line = "g/shows, g/fails, h/takes: preview not run: no person with the right to deploy asked for previews";
         assert!(plain.out.contains(line), "{plain:?}");
 
         let planned = seedflow(stack, &["plan", path, "--preview", "--json"]).await;

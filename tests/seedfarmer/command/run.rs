@@ -5,9 +5,8 @@
 //! from `SEEDFLOW_PREFIX`. Nothing else differs.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
 use seedflow_local::process::programs;
@@ -15,6 +14,7 @@ use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
 use super::case::Case;
+use crate::driver::Driver;
 
 /// The result of a case: each call's end, and the metadata file after it.
 #[derive(Debug, PartialEq)]
@@ -57,54 +57,24 @@ impl Seedfarmer for Program {
 }
 
 /// The real seed-farmer, imported once (`driver.py`).
-pub struct SeedFarmer {
-    process: Child,
-    // An option, so that it can be closed before the process is waited for.
-    requests: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-}
+pub struct SeedFarmer(Driver);
 
 impl SeedFarmer {
     /// Starts the driver with the Python of the environment that has this `bin` folder.
     pub fn start(bin: &Path) -> Self {
-        let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("command/driver.py");
-        let mut process = Command::new(bin.join("python"))
-            .arg(driver)
-            .env_clear()
-            .envs(sealed())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null()) // hundreds of tracebacks, each of them expected
-            .spawn()
-            .unwrap();
-        let requests = process.stdin.take();
-        let answers = BufReader::new(process.stdout.take().unwrap());
-        Self {
-            process,
-            requests,
-            answers,
-        }
+        let mut python = Command::new(bin.join("python"));
+        python.env_clear().envs(sealed());
+        Self(Driver::start(&mut python, "command/driver.py"))
     }
 }
 
 impl Seedfarmer for SeedFarmer {
     fn call(&mut self, args: &[String], cwd: &Path, env: &BTreeMap<String, String>) -> (i32, String) {
-        let request = json!({"args": args, "cwd": cwd, "env": env});
-        writeln!(self.requests.as_mut().unwrap(), "{request}").unwrap();
-        let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
-        let answer: Value = serde_json::from_str(&line).unwrap();
+        let answer = self.0.ask(&json!({"args": args, "cwd": cwd, "env": env}));
         (
             answer["exit"].as_i64().unwrap() as i32,
             answer["stdout"].as_str().unwrap().to_owned(),
         )
-    }
-}
-
-impl Drop for SeedFarmer {
-    fn drop(&mut self) {
-        drop(self.requests.take());
-        let _ = self.process.wait();
     }
 }
 

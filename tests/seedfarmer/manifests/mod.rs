@@ -6,9 +6,8 @@
 mod public;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -20,28 +19,17 @@ use seedflow_core::deployment::remote_source::SourcePath;
 use seedflow_core::formats::python_json::dumps;
 use serde_json::{Map, Value, json};
 
+use crate::driver::Driver;
+
 /// The real seed-farmer, which waits for repositories.
-struct SeedFarmer {
-    process: Child,
-    ask: ChildStdin,
-    answers: BufReader<ChildStdout>,
-}
+struct SeedFarmer(Driver);
 
 impl SeedFarmer {
     fn start() -> Self {
-        let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/driver.py");
-        let mut process = Command::new(crate::python())
-            .arg(driver)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Self {
-            ask: process.stdin.take().unwrap(),
-            answers: BufReader::new(process.stdout.take().unwrap()),
-            process,
-        }
+        Self(Driver::start(
+            &mut Command::new(crate::python()),
+            "manifests/driver.py",
+        ))
     }
 
     fn read(&mut self, folder: &Path, env: &BTreeMap<String, String>) -> Result<Value, String> {
@@ -54,22 +42,13 @@ impl SeedFarmer {
         manifest: &str,
         env: &BTreeMap<String, String>,
     ) -> Result<Value, String> {
-        let repository = json!({"folder": folder, "manifest": manifest, "env": env});
-        writeln!(self.ask, "{repository}").unwrap();
-        let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
-        let answer: Value = serde_json::from_str(&line).unwrap();
+        let answer = self
+            .0
+            .ask(&json!({"folder": folder, "manifest": manifest, "env": env}));
         match answer.get("error") {
             Some(error) => Err(error.to_string()),
             None => Ok(answer),
         }
-    }
-}
-
-impl Drop for SeedFarmer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use anyhow::{Result, anyhow};
-use seedflow_core::deployment::archives::{Archives, Content, ModuleDigest as Files};
+use seedflow_core::deployment::archives::{Archives, Content, ModuleDigest};
 use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::manifest::{LoadContext, Module};
 use seedflow_core::deployment::manifest_options::ManifestOptions;
@@ -43,7 +43,7 @@ pub fn state(zip: &[u8], limits: &Limits) -> Result<BTreeMap<String, String>> {
 }
 
 /// The four values that a success stores.
-fn deployed(module: &Module, files: &Files, limits: &Limits) -> Result<[(ParameterKind, Value); 4]> {
+fn deployed(module: &Module, files: &ModuleDigest, limits: &Limits) -> Result<[(ParameterKind, Value); 4]> {
     let id = &module.id;
     let manifest = json!({"parameters": module.parameters, "build": module.build});
     let options = Options::from_manifest(&manifest, id, limits)?;

@@ -1,8 +1,8 @@
-//! How often a call is repeated that gets no answer at all, for a person who waits.
+//! How often a call without any answer is repeated for a person who waits.
 //!
-//! The SDK repeats a call after throttling and after a lost connection equally often. For a person these differ: throttling
-//! ends by itself after some minutes, but an address at which nothing answers is wrong. So the number of tries is that of
-//! throttling, and the connector ends it earlier for a call without an answer.
+//! The SDK repeats a call after throttling and after a lost connection equally often. For a person these differ:
+//! throttling ends by itself after some minutes, but an address at which nothing answers is wrong. So the number of tries
+//! is the one for throttling, and the connector stops a call without an answer earlier.
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,

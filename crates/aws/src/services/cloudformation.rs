@@ -1,4 +1,4 @@
-//! CloudFormation: the outputs and the events of the stack that a module deploys, and the stack of the module's own role.
+//! CloudFormation: outputs and events of a module's stack, and the stack of the module's own role.
 
 mod drift;
 

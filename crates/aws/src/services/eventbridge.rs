@@ -1,9 +1,9 @@
 //! Publishes events on EventBridge's default bus.
 //!
-//! An event reports a state that is written already, so an error of EventBridge must not become a failure of the
-//! deployment. An event that isn't accepted within some seconds is logged in full and can be sent again from there
-//! (docs/events). A successful call may still have refused the event (API reference, PutEvents, `FailedEntryCount`); the
-//! SDK does not treat such an answer as an error, so the retry is here.
+//! An event reports a stored state, so an error of EventBridge must not become a failure of the deployment. An event that
+//! isn't accepted within some seconds is logged in full and can be sent again from there (docs/events). A successful call
+//! may still have refused the event (API reference, PutEvents, `FailedEntryCount`); the SDK does not treat such an answer
+//! as an error, so the retry is here.
 
 use std::time::Duration;
 

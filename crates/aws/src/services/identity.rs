@@ -1,10 +1,10 @@
-//! Proves to a function who calls it: the caller signs STS's GetCallerIdentity for what it says, and the function sends that
-//! request on. STS answers with the principal whose key has signed it (decision 59).
+//! Proves to a function which principal calls it. The caller signs a request for STS's GetCallerIdentity, and the
+//! function sends it to STS, which answers with the principal of the key (decision 59).
 //!
-//! A signature holds for a quarter of an hour (Signature Version 4, "Elements of an AWS API request signature"). It covers the
-//! hash of what is said in a header of its own, so it can't be used for anything else. The secret key never leaves the caller.
-//! The caller gives headers of the signature only: address, action and body are the function's own, and so is the host, so
-//! nobody but STS answers, and to no other question.
+//! A signature holds for a quarter of an hour (Signature Version 4, "Elements of an AWS API request signature"). It
+//! covers the hash of the caller's statement in a header of its own, so it can't be used for another statement. The
+//! secret key never leaves the caller. The caller gives only the headers of the signature. Host, address, action and body
+//! are the function's own, so only STS answers, and only this question.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

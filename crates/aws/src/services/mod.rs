@@ -1,4 +1,5 @@
-//! One file per AWS service, one function per call. Nothing here depends on what Seedflow stores in the services.
+//! A file for each AWS service, with a function for each call. `copy`, `identity` and `object_reader` each do one thing by several
+//! calls, or by a request that the SDK doesn't make. Nothing here depends on what Seedflow stores in the services.
 
 #[cfg(feature = "cloudformation")]
 pub mod cloudformation;

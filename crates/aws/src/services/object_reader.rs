@@ -130,7 +130,7 @@ impl ObjectReader {
                 while stream.position < position {
                     let skip = usize::try_from(position - stream.position).unwrap_or(usize::MAX);
                     if stream.take(&handle, &key, skip)?.is_empty() {
-                        return Err(broke_off(&key, &"it is shorter than it was said to be"));
+                        return Err(broke_off(&key, &"it is shorter than its reported length"));
                     }
                 }
                 Ok(stream)

@@ -1,7 +1,8 @@
-//! STS: whose credentials these are, and clients of targets with the credentials of the roles there that trust Seedflow's functions (decision 55).
+//! STS: the principal of credentials, and clients for targets. These use roles in the target that trust Seedflow's
+//! functions (decision 55).
 //!
-//! A function assumes a target's role only when it has something to do there. The credentials last an hour and are kept for
-//! the function's next calls. Each role trusts certain functions only, so a function names one of them once.
+//! A function assumes a target's role only when it has something to do there. The credentials last an hour and are kept
+//! for the function's next calls. Each role trusts certain functions only, so a function names its role once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

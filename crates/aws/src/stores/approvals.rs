@@ -1,8 +1,9 @@
 //! Plans that wait for an approval, in the work bucket (decision 59): the request, the one verdict on it, and the task token of
 //! the execution that waits.
 //!
-//! The token is stored before the verdict is looked for, and the verdict before the token. So the second one answers
-//! the task. An answer that was lost is repeated by every later call, and Step Functions refuses all but the first.
+//! The waiting execution stores its token and then looks for a verdict. An approver stores the verdict and then looks for
+//! a token. So the later of both answers the task. Every later call repeats a lost answer, and Step Functions refuses all
+//! answers but the first.
 
 use seedflow_core::approval::{ApprovalRequest, Verdict};
 use seedflow_core::error::{Error, ErrorName, Result};

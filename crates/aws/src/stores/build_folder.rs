@@ -1,4 +1,4 @@
-//! The folder of a build in the bucket of builds.
+//! A build's folder in the bucket that builds read and write.
 
 use seedflow_core::ids::BuildFolder;
 

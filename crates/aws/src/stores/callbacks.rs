@@ -3,7 +3,7 @@
 use seedflow_core::error::{Error, ErrorName, Result};
 use seedflow_core::ids::BuildId;
 use seedflow_core::workflow::build_outcome::BuildOutcome;
-use seedflow_core::workflow::callback::{Command, ETag, End, Party, Registration, Reply, Step};
+use seedflow_core::workflow::callback::{CallbackStep, Command, ETag, End, Party, Registration, Reply};
 
 use crate::services::s3::{Bucket, Conditional, Expect};
 use crate::services::sfn::StepFunctions;
@@ -41,8 +41,8 @@ impl Callbacks {
                 other => self.perform(&build.callback_key(), other).await?,
             };
             match party.next(reply) {
-                Step::Do(next) => command = next,
-                Step::Done(end) => return Ok(end),
+                CallbackStep::Do(next) => command = next,
+                CallbackStep::Done(end) => return Ok(end),
             }
         }
     }

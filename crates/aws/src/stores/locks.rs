@@ -13,7 +13,7 @@ use crate::runtime::metrics::Metrics;
 use crate::services::s3::{Bucket, Conditional, Expect};
 use crate::services::sfn::{Reached, StepFunctions};
 use crate::stores::build_folder::new_folder;
-use crate::stores::fence;
+use crate::stores::stored_lock;
 
 /// Maximum number of conflicting writes. A module has few claimants, and each conflict means that one of them made
 /// progress.
@@ -48,7 +48,7 @@ impl Locks {
         // A claim usually finds no lock, and a conditional write finds that out without a read.
         let mut found = match request {
             LockRequest::Claim(_) => None,
-            _ => fence::read(&self.bucket, &key).await?,
+            _ => stored_lock::read(&self.bucket, &key).await?,
         };
         for _ in 0..MAX_CONFLICTS {
             let (lock, tag) = found.map_or((None, None), |(lock, tag)| (Some(lock), Some(tag)));
@@ -57,7 +57,7 @@ impl Locks {
                 self.answer(of, &decision).await?;
                 return Ok(decision.outcome);
             }
-            found = fence::read(&self.bucket, &key).await?;
+            found = stored_lock::read(&self.bucket, &key).await?;
         }
         Err(Error::new(
             ErrorName::ServiceUnavailable,
@@ -112,7 +112,7 @@ impl Locks {
 
     /// Reads the stored lock.
     pub async fn find<S: Lockable>(&self, of: &S) -> Result<Option<Lock>> {
-        let found = fence::read(&self.bucket, &of.lock_key()).await?;
+        let found = stored_lock::read(&self.bucket, &of.lock_key()).await?;
         Ok(found.map(|(lock, _)| lock))
     }
 }

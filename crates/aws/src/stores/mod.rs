@@ -5,8 +5,6 @@ pub mod approvals;
 pub mod build_folder;
 #[cfg(all(feature = "s3", feature = "sfn"))]
 pub mod callbacks;
-#[cfg(feature = "s3")]
-pub mod fence;
 #[cfg(all(feature = "s3", feature = "sfn"))]
 pub mod locks;
 #[cfg(all(feature = "s3", feature = "ssm"))]
@@ -25,5 +23,7 @@ pub mod policies;
 pub mod read_only_builds;
 #[cfg(feature = "s3")]
 pub mod spilled_values;
+#[cfg(feature = "s3")]
+pub mod stored_lock;
 #[cfg(feature = "ssm")]
 pub mod target_settings;

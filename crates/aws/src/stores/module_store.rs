@@ -2,7 +2,7 @@
 //! deployed modules, and of checks for drift; reports.
 
 use jiff::Timestamp;
-use seedflow_core::deployment::status::Status as DeploymentStatus;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::drift;
 use seedflow_core::drift::record::DriftRecord;
 use seedflow_core::error::{Error, ErrorName, Result};

@@ -19,17 +19,17 @@ const MAX_STORED: u64 = 4 * 1024 * 1024;
 
 /// Stores a plan if it is too long for a payload.
 pub async fn store(bucket: &Bucket, plan: Plan, execution: &ExecutionArn) -> Result<PlanHandle> {
-    let (travelling, stored) = PlanHandle::new(plan, execution);
-    if let (PlanHandle::Stored { plan_key }, Some(text)) = (&travelling, stored) {
+    let (handle, stored) = PlanHandle::new(plan, execution);
+    if let (PlanHandle::Stored { plan_key }, Some(text)) = (&handle, stored) {
         bucket.put(plan_key, text).await?;
     }
-    Ok(travelling)
+    Ok(handle)
 }
 
 /// The plan of a handle: inline or stored.
-pub async fn load(bucket: &Bucket, travelling: PlanHandle) -> Result<Plan> {
-    match travelling {
-        PlanHandle::Here(plan) => Ok(*plan),
+pub async fn load(bucket: &Bucket, handle: PlanHandle) -> Result<Plan> {
+    match handle {
+        PlanHandle::Inline(plan) => Ok(*plan),
         PlanHandle::Stored { plan_key } => read(bucket, &plan_key).await,
     }
 }
@@ -136,7 +136,7 @@ pub async fn approved_parts(bucket: &Bucket, execution: &ExecutionArn, hash: &st
     approved.ok_or_else(|| {
         Error::new(
             ErrorName::ApprovalVoid,
-            format!("nothing was started. {key}: expected the plan that was approved, found another one or none; start it again"),
+            format!("nothing was started. {key}: expected the approved plan, found another one or none; start the deployment again"),
         )
     })
 }

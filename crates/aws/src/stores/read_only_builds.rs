@@ -1,7 +1,7 @@
 //! Read-only builds at home and in targets (decision 67): each has a folder with a copy of its bundle.
 //!
-//! A start may run again: the copy and the buildspec are written as before, and CodeBuild finds the build by its token.
-//! Nothing waits here. The caller that starts a build looks again later.
+//! A start may be repeated: it writes the same copy and buildspec, and CodeBuild finds the build by its token. Nothing
+//! waits here. The caller that starts a build looks again later.
 
 use seedflow_core::error::{Error, Result};
 use seedflow_core::ids::{AwsEnvironment, BuildFolder, BuildId};

@@ -221,7 +221,7 @@ impl Account {
         let outputs = outputs.map_err(|error| unreachable(error, &config, &region))?;
         if outputs.is_empty() {
             bail!(
-                "found no stack \"{stack}\" with outputs in {region}; name the one that Seedflow was deployed as by --stack and its region by --region, or use the local stack by --local"
+                "found no stack \"{stack}\" with outputs in {region}; give the name of Seedflow's stack by --stack and its region by --region, or use the local stack by --local"
             );
         }
         Self::of_outputs(config, stack, &outputs, arguments.given())
@@ -379,7 +379,7 @@ fn unreachable(error: Error, config: &SdkConfig, region: &str) -> anyhow::Error 
         ErrorName::ServiceUnavailable if !error.message.contains("credentials") => {
             let endpoint = config.endpoint_url().map_or_else(
                 || format!("check the network, and whether {region} is a region"),
-                |url| format!("check whether anything answers at {url}, which AWS_ENDPOINT_URL or the profile names"),
+                |url| format!("check whether anything answers at {url} (from AWS_ENDPOINT_URL or the profile)"),
             );
             format!("cannot reach AWS; {endpoint}")
         }

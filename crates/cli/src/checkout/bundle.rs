@@ -46,7 +46,7 @@ pub fn folder(folder: &Path, target: &Path) -> Result<Bundle> {
     let mut files = listing(&root)?;
     if files.is_empty() {
         bail!(
-            "{} holds no files to deploy (hidden and git-ignored ones don't count)",
+            "{} holds no files to deploy (hidden and git-ignored files don't count)",
             folder.display()
         );
     }
@@ -64,7 +64,7 @@ pub fn repository(folder: &Path, target: &Path) -> Result<Bundle> {
         files.push((name_in_bundle(&root, &path)?, path));
     }
     if files.is_empty() {
-        bail!("{} has no files that git doesn't ignore", folder.display());
+        bail!("{} has no files, or git ignores all of them", folder.display());
     }
     files.sort();
     pack(&files, target)

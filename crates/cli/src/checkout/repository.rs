@@ -81,7 +81,7 @@ impl Repository for Folder {
             .collect()
     }
 
-    /// Asks git, since a file that was added by force is pushed. Without a git repository nothing is.
+    /// Asks git, because force-added files are pushed. Outside a git repository no file is ignored.
     fn is_ignored(&self, path: &str) -> bool {
         let asked = Command::new("git")
             // A repository may name a program to run here.

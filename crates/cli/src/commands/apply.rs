@@ -23,8 +23,8 @@ pub struct Apply {
     /// Deploys the last success of the whole deployment again if a module fails.
     #[arg(long, value_name = "WHAT", value_parser = OnFailure::ALLOWED)]
     on_failure: Option<String>,
-    /// Starts it by an upload to your own folder: that takes no right to start executions, and proves who you are. Deploys
-    /// the whole repository.
+    /// Starts it by an upload to your own folder. You need no right to start executions, and the upload proves who you are.
+    /// The whole repository is deployed.
     #[arg(long, conflicts_with_all = ["only", "force", "env_path", "on_failure"])]
     upload: bool,
     #[command(flatten)]

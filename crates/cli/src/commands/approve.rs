@@ -22,7 +22,7 @@ use crate::follow::{Followed, deployment_of};
 use crate::records::{project, report};
 use crate::view::plan::{show_previews, table_of};
 
-/// Approves the plan of a deployment that waits for it, or rejects it.
+/// Approves or rejects a deployment's plan that waits for approval.
 ///
 /// AWS proves who decides: a request to STS is signed with your credentials, and it covers the plan, the decision and the reason.
 /// The policy of the deployment names the approvers. Without --plan the plan is shown first, unless the output is
@@ -31,13 +31,13 @@ use crate::view::plan::{show_previews, table_of};
 pub struct Decide {
     #[command(flatten)]
     what: What,
-    /// Why; reports, pages and events have it.
+    /// The reason, which reports, pages and events show.
     #[arg(long, value_name = "TEXT")]
     reason: String,
-    /// The plan that was looked at: the beginning of its hash, as the mail, the page and `status` have it.
+    /// The plan that you looked at, by the beginning of its hash. The mail, the page and `status` show it.
     #[arg(long, value_name = "HASH")]
     plan: Option<String>,
-    /// Doesn't ask.
+    /// Does not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
     /// Prints JSON (docs/command-line.md).
@@ -55,7 +55,7 @@ impl Decide {
             Named::Deployment(id) => of_deployment(account, &id).await?,
             Named::Execution(followed) => of_execution(account, &followed).await?,
             Named::Module(id) => bail!(Refused(format!(
-                "{id}: expected a deployment or its execution, found a module; only plans of deployments wait"
+                "{id}: expected a deployment or its execution, found a module; only plans of deployments wait for an approval"
             ))),
         };
         let plan = match &self.plan {
@@ -127,7 +127,7 @@ async fn of_deployment(account: &Account, id: &DeploymentId) -> Result<ApprovalS
     match status.and_then(|status| status.approval) {
         Some(approval) if approval.waits() => Ok(approval),
         Some(last) => bail!(Refused(format!(
-            "{id}: no plan waits for an approval; the last one that did: {}",
+            "{id}: no plan waits for an approval; the last plan that waited: {}",
             last.line()
         ))),
         None => bail!(Refused(format!("{id}: no plan waits for an approval"))),

@@ -45,7 +45,7 @@ struct BootstrapTarget {
     /// The account and region that Seedflow runs in.
     #[arg(long, value_name = "ACCOUNT/REGION")]
     home: Target,
-    /// The account that the credentials have to be of; with others nothing is deployed.
+    /// The account that the credentials must belong to. With credentials of another account nothing is deployed.
     #[arg(long, value_name = "ID")]
     account: Option<String>,
     /// A parameter of the template, as often as needed, for example BuildManagedPolicyArns=arn:….
@@ -118,7 +118,7 @@ impl BootstrapTarget {
         }
         if *here == self.home {
             bail!(Refused(format!(
-                "expected another account or region than --home {here}, found credentials of the same; choose others by --profile, or another region by --region"
+                "expected a target that differs from --home {here}, found the same account and region; use --profile or --region"
             )));
         }
         Ok(())
@@ -191,7 +191,7 @@ mod tests {
             (
                 None,
                 "111111111111/us-east-1",
-                "another account or region than --home",
+                "a target that differs from --home",
             ),
             (
                 Some("222222222222"),

@@ -18,12 +18,12 @@ pub const CANCELED: &str = "Canceled";
 
 /// Stops an execution: a deployment with all its modules, or one module, with its build.
 ///
-/// Of a module or a deployment it stops the one that runs. `seedflow follow` shows its end.
+/// For a module or a deployment it stops the running execution. `seedflow follow` shows its end.
 #[derive(Debug, Args)]
 pub struct Cancel {
     #[command(flatten)]
     what: What,
-    /// Why, for the execution's cause.
+    /// The reason, which becomes the execution's cause.
     #[arg(long, value_name = "TEXT", default_value = "canceled by seedflow cancel")]
     reason: String,
     /// Prints JSON (docs/command-line.md).

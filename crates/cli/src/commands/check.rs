@@ -30,7 +30,7 @@ pub struct Check {
     folder: PathBuf,
     #[command(flatten)]
     options: ManifestArguments,
-    /// Don't fetch the sources of other hosts (git::, archive::); their files are not looked at then.
+    /// Does not fetch the sources of other hosts (git::, archive::). Their files are not checked then.
     #[arg(long)]
     offline: bool,
     /// A file with the credentials of hosts, as in the secret that the template's GitCredentialsSecret names.
@@ -223,7 +223,7 @@ fn show(deployment: &Deployment, offline: bool, ui: &Ui) {
     if offline && !deployment.sources.is_empty() {
         let sources = &deployment.sources;
         ui.heading(&format!(
-            "not looked at, because of --offline: {}",
+            "not checked, because of --offline: {}",
             count(sources.len(), "source")
         ));
         for source in sources {

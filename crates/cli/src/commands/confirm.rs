@@ -14,7 +14,7 @@ pub fn can_ask(command: &str) -> Result<()> {
     match std::io::stdin().is_terminal() {
         true => Ok(()),
         false => Err(Wrong(format!(
-            "{command} asks first, and this is not a terminal; add --yes"
+            "{command} asks for a confirmation, and this is not a terminal; add --yes"
         ))
         .into()),
     }

@@ -40,8 +40,8 @@ pub struct Deploy {
     /// Deploys it even if nothing changed.
     #[arg(long)]
     force: bool,
-    /// Starts it by an upload to your own folder: that takes no right to start executions, and proves who you are. The
-    /// parameters are those of manifest.yaml in the folder.
+    /// Starts it by an upload to your own folder. You need no right to start executions, and the upload proves who you are.
+    /// The parameters come from manifest.yaml in the folder.
     #[arg(long, conflicts_with_all = ["parameters", "force"])]
     upload: bool,
     #[command(flatten)]
@@ -63,10 +63,7 @@ impl Deploy {
         let draft = tempfile::NamedTempFile::new().context("cannot write the bundle")?;
         let packed = bundle::folder(&self.folder, draft.path())?;
         if self.upload {
-            let path = format!(
-                "modules/{}/{}/{}/{}.zip",
-                module.project, module.deployment, module.group, module.module
-            );
+            let path = module.own_bundle_path();
             let metadata = commit::of_folder(&self.folder).metadata().collect();
             let subject = Subject::Module(module);
             let execution = start_by_upload(&subject, &path, &packed.path, metadata, account).await?;

@@ -16,11 +16,11 @@ use super::start::Showing;
 use crate::account::Account;
 use crate::exit::Refused;
 use crate::records::target::Target;
-use crate::view::plan::Planned;
+use crate::view::plan::PlanView;
 use crate::work::Subject;
 
-/// Destroys a module, the modules of a group, or a whole deployment, by the destroy phases of what is deployed; then
-/// removes what is stored of it.
+/// Destroys a module, the modules of a group, or a whole deployment. Runs the destroy phases, then removes what Seedflow
+/// has stored of the modules.
 #[derive(Debug, Args)]
 pub struct Destroy {
     /// What to destroy.
@@ -28,7 +28,7 @@ pub struct Destroy {
     target: Target,
     #[command(flatten)]
     project: OfProject,
-    /// Doesn't ask.
+    /// Does not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
@@ -67,12 +67,12 @@ async fn question(
     let of = format!("{project}/{target}");
     asked(
         &of,
-        &Planned::of(&output, &account.work_bucket)?,
+        &PlanView::of(&output, &account.work_bucket)?,
         &account.place(),
     )
 }
 
-fn asked(of: &str, plan: &Planned, place: &str) -> Result<String> {
+fn asked(of: &str, plan: &PlanView, place: &str) -> Result<String> {
     if plan.is_refused() {
         return Err(Refused(plan.refusals().join("\n")).into());
     }
@@ -111,7 +111,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn plan(more: Value) -> Planned {
+    fn plan(more: Value) -> PlanView {
         let mut output = json!({"deployment": {"project": "shop", "deployment": "dev"}, "modules": [
             {"group": "data", "module": "store", "action": "destroy", "reasons": []},
             {"group": "network", "module": "vpc", "action": "destroy", "reasons": []},
@@ -119,7 +119,7 @@ mod tests {
         for (field, value) in more.as_object().unwrap() {
             output[field] = value.clone();
         }
-        Planned::of(&output, "plans").unwrap()
+        PlanView::of(&output, "plans").unwrap()
     }
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_plan_that_is_too_long_is_not_taken_for_an_empty_one() {
         let output = json!({"deployment": {"project": "shop", "deployment": "dev"}, "plan_key": "plans/e/deployment.json"});
-        let error = Planned::of(&output, "plans").err().unwrap().to_string();
+        let error = PlanView::of(&output, "plans").err().unwrap().to_string();
         assert!(error.contains("s3://plans/plans/e/deployment.json"), "{error}");
     }
 }

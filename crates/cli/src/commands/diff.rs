@@ -13,13 +13,13 @@ use super::reading::{OfProject, parse_target, print_json};
 use crate::account::Account;
 use crate::exit::Refused;
 use crate::records::bundles::{self, Tried};
-use crate::records::report::{self, Report, ReportKey};
+use crate::records::report::{self, ParsedReport, ReportKey};
 use crate::records::target::Target;
 use crate::view::report::{Difference, differences, incomparable};
 
 /// Shows what changed between two executions of a module or deployment.
 ///
-/// By default these are its last two. A changed file or parameter is only named.
+/// By default it compares the last two. Changed files and parameters are named, without their values.
 #[derive(Debug, Args)]
 pub struct Diff {
     /// The deployment or the module.
@@ -86,7 +86,7 @@ impl Diff {
         match (own.next(), own.next()) {
             (Some(to), Some(from)) => Ok((from, to)),
             (found, _) => Err(Refused(format!(
-                "{project}/{target}: expected two reports, found {}; executions that found nothing changed leave none",
+                "{project}/{target}: expected two reports, found {}; an execution that found nothing changed leaves no report",
                 if found.is_some() { "one" } else { "none" }
             ))
             .into()),
@@ -95,14 +95,14 @@ impl Diff {
 }
 
 /// A report, with what its execution deployed or tried to deploy: the files of its bundle, if it is a module's.
-async fn read(account: &Account, key: &ReportKey) -> Result<(Report, Option<BTreeMap<String, u32>>)> {
+async fn read(account: &Account, key: &ReportKey) -> Result<(ParsedReport, Option<BTreeMap<String, u32>>)> {
     let json = report::json(&account.bucket(), &key.key).await?;
     let tried = match key.module {
         Some(_) => bundles::tried(account, &key.execution, &json).await?,
         None => Tried::default(),
     };
-    let mut report = Report::parse(key, json)?;
-    if let (Report::Module(module), Some(fingerprint)) = (&mut report, tried.fingerprint) {
+    let mut report = ParsedReport::parse(key, json)?;
+    if let (ParsedReport::Module(module), Some(fingerprint)) = (&mut report, tried.fingerprint) {
         module.fingerprint.get_or_insert(fingerprint);
     }
     Ok((report, tried.files))

@@ -24,12 +24,12 @@ use crate::view::drift::{Row, details, phases, table};
 /// The pause between two looks at the execution.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Shows which modules have drifted: whose stacks differ from what was deployed.
+/// Shows the modules that have drifted: their stacks differ from what was deployed.
 ///
 /// Without --now it shows what the last check found. Nothing is changed in either case (docs/drift.md).
 #[derive(Debug, Args)]
 pub struct Drift {
-    /// Only this deployment, group or module; of a module, all that differs.
+    /// Only this deployment, group or module. For a module it shows every difference.
     #[arg(value_name = "DEPLOYMENT[/GROUP[/MODULE]]", value_parser = parse_target)]
     target: Option<Target>,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use super::named::What;
 use super::start::Shown;
 use crate::account::Account;
 
-/// Follows an execution to its end; of a module or a deployment the one that runs, or the last one.
+/// Follows an execution to its end. For a module or a deployment that is the running execution, or else the last one.
 #[derive(Debug, Args)]
 pub struct Follow {
     #[command(flatten)]

@@ -19,9 +19,9 @@ use crate::view::report::without_address;
 use crate::view::state::cell;
 use crate::view::table::Table;
 
-/// Shows what ran when, who started it, and the commit with its author, the newest first.
+/// Lists executions, the newest first: the time, the person or event that started it, and the commit with its author.
 ///
-/// A `?` marks what nothing proves (docs/roles.md, "Who did it"); the author of a commit is always a claim.
+/// A `?` marks a name that nothing proves (docs/roles.md, "Who did it"); the author of a commit is always a claim.
 /// Executions of a module that found nothing changed have no report, and are not listed.
 #[derive(Debug, Args)]
 pub struct History {
@@ -30,7 +30,7 @@ pub struct History {
     target: Option<Target>,
     #[command(flatten)]
     project: OfProject,
-    /// How many executions at most.
+    /// The maximum number of executions.
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
     limit: usize,
     /// Prints JSON.

@@ -56,7 +56,7 @@ struct Release {
     target: Target,
     #[command(flatten)]
     project: OfProject,
-    /// Doesn't ask.
+    /// Does not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
     /// Prints JSON.
@@ -112,7 +112,7 @@ fn table(held: &[HeldLock], now: Timestamp) -> Table {
             None => "is unknown to Step Functions",
         };
         let next = lock.waiter_name().zip(lock.waiting_since);
-        let next = next.map(|(name, since)| format!("{name}, which waits since {}", ago(since, now)));
+        let next = next.map(|(name, since)| format!("{name}, waiting since {}", ago(since, now)));
         table.row([
             lock.of.as_str().into(),
             ago(lock.since, now).into(),

@@ -29,15 +29,15 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Shows what builds printed, without the lines of CodeBuild and of Seedflow.
 ///
-/// Of a module it is the newest build, of a deployment each build of its last execution.
+/// For a module it shows the newest build, for a deployment each build of its last execution.
 #[derive(Debug, Args)]
 pub struct Logs {
     #[command(flatten)]
     what: What,
-    /// Of a module: the name or the ARN of an execution that has a report; by default the newest that built.
+    /// An execution of the module that has a report, by its name or ARN. The default is the newest with a build.
     #[arg(long, value_name = "E")]
     execution: Option<String>,
-    /// Goes on until the builds end.
+    /// Shows new lines until the builds end.
     #[arg(long, short)]
     follow: bool,
     /// -vv shows CodeBuild's own lines too.

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use clap::Args;
 use seedflow_core::approval::ApprovalSummary;
-use seedflow_core::deployment::status::Status as DeploymentStatus;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId, Name};
 use seedflow_core::module::refusal::Refusal;
 use seedflow_core::module::status::State;
@@ -58,7 +58,7 @@ impl Last {
         }
     }
 
-    /// Of a deployment. A plan that waits is that of an execution that runs.
+    /// The executions of a deployment. A plan that waits belongs to a running execution.
     fn of_deployment(of: String, status: DeploymentStatus) -> Self {
         let waiting = status.approval.filter(ApprovalSummary::waits);
         let (state, execution) = match waiting {

@@ -18,7 +18,7 @@ use super::repository::{Purpose, RepositoryArguments};
 use super::start::unique;
 use crate::account::Account;
 use crate::exit::{self, Interrupted, Refused, is_refusal};
-use crate::view::plan::Planned;
+use crate::view::plan::PlanView;
 
 /// The pause between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -41,7 +41,7 @@ pub struct Plan {
     /// Ends with 3 if there are changes.
     #[arg(long)]
     detailed_exitcode: bool,
-    /// Runs the preview phases of the modules that would be deployed, with read-only rights, and shows what they print. Takes the
+    /// Runs the preview phases of the modules that would be deployed, with read-only rights, and shows what they print. Needs the
     /// right to deploy.
     #[arg(long)]
     preview: bool,
@@ -61,7 +61,7 @@ impl Plan {
                 planned(account, &input, ui).await?
             }
         };
-        let planned = Planned::of(&output, &account.work_bucket)?;
+        let planned = PlanView::of(&output, &account.work_bucket)?;
         if self.json {
             print_json_line(planned.json(output)?, ui);
         } else if self.markdown {
@@ -72,7 +72,7 @@ impl Plan {
         Ok(self.code(&planned))
     }
 
-    fn code(&self, planned: &Planned) -> ExitCode {
+    fn code(&self, planned: &PlanView) -> ExitCode {
         if planned.is_refused() {
             return ExitCode::from(exit::REFUSED);
         }

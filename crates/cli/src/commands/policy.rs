@@ -14,7 +14,7 @@ use seedflow_core::error::ErrorName;
 use seedflow_core::ids::DeploymentId;
 use seedflow_core::policy::rego::{MAX_REGO_BYTES, RuleResult};
 use seedflow_core::policy::{
-    ApprovalRule, Decision, MAX_BYTES, Policy as Document, Starts, StoredPolicy, version_of,
+    ApprovalRule, Decision, DeploymentPolicy, MAX_BYTES, Starts, StoredPolicy, version_of,
 };
 use seedflow_terminal::Ui;
 use serde::Serialize;
@@ -32,7 +32,7 @@ use crate::records::target::Target;
 /// A policy is a JSON document, rules in Rego (.rego), or both (docs/guardrails.md). All fields of a document are optional:
 ///
 ///   protect       modules that are never destroyed: ["network/vpc", "data/*"]
-///   max_destroys  the most modules that one deployment destroys: 2
+///   max_destroys  the maximum number of modules that one deployment destroys: 2
 ///   freeze        times at which nothing is deployed: [{"start": "Fri 16:00", "end": "Mon 06:00", "time_zone": "Europe/Berlin"}]
 ///   stopped       the kill switch, with its reason for everybody: "incident 4711"
 ///   approval      which plans wait for a person: "never", "destroys", "changes" or "always"
@@ -55,7 +55,7 @@ enum Action {
     /// Checks a document or rules, offline.
     #[command(after_help = "Example: seedflow policy validate prod.json")]
     Validate(Validate),
-    /// Decides by a document, by rules or by both on a saved plan (`seedflow plan --json`), offline. Ends with 4 if the plan is refused.
+    /// Tries a document, rules or both on a saved plan (`seedflow plan --json`), offline. Ends with 4 if the plan is refused.
     #[command(
         after_help = "Example: seedflow policy test prod.json --plan plan.json --at 2026-12-24T18:00:00Z"
     )]
@@ -81,8 +81,8 @@ struct Set {
     /// The deployment.
     #[arg(value_name = "DEPLOYMENT", value_parser = parse_target)]
     deployment: Target,
-    /// The document (.json; `{}` allows everything), the rules (.rego; `package seedflow` allows everything), or both. The
-    /// other one stays as it is.
+    /// The document (.json; `{}` allows everything), the rules (.rego; `package seedflow` allows everything), or both. A
+    /// part that you leave out stays as it is.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -109,7 +109,7 @@ struct Test {
     /// A document (.json), rules (.rego), or both.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// What `seedflow plan --json` printed.
+    /// The file with the output of `seedflow plan --json`.
     #[arg(long, value_name = "FILE")]
     plan: PathBuf,
     /// The time to decide for, such as 2026-12-24T18:00:00Z [default: now].
@@ -146,7 +146,7 @@ impl Show {
         }
         let mut problems = Vec::new();
         if let Some(text) = &document {
-            problems.extend(Document::parse(text).err().unwrap_or_default());
+            problems.extend(DeploymentPolicy::parse(text).err().unwrap_or_default());
         }
         let rules = rules.map(|text| String::from_utf8_lossy(&text).into_owned());
         if let Some(text) = &rules {
@@ -196,7 +196,7 @@ async fn stored(account: &Account, of: &DeploymentId, key: &str, most: u64) -> R
     let found = account.bucket().get(key, most).await;
     let found = found.map_err(|error| match error.name {
         ErrorName::AccessDenied => anyhow::anyhow!(
-            "{of} has no policy, or these credentials may not read it: S3 gives the difference only to a principal that AdministratorPrincipalArns names. {}",
+            "{of} has no policy, or these credentials may not read it: only a principal that AdministratorPrincipalArns names can learn which of both is true. {}",
             error.message
         ),
         _ => error.into(),
@@ -215,7 +215,7 @@ impl Set {
             };
             account.bucket().put(&key, text.clone()).await.with_context(|| {
                 format!(
-                    "cannot store s3://{}/{key}; it takes a principal that AdministratorPrincipalArns of the stack names, with s3:PutObject on policies/*",
+                    "cannot store s3://{}/{key}; the stack's AdministratorPrincipalArns has to name the caller, who needs s3:PutObject on policies/*",
                     account.work_bucket
                 )
             })?;
@@ -275,7 +275,7 @@ impl Test {
         let plan = read(&self.plan)?;
         let plan: PlanJson = serde_json::from_str(&plan).with_context(|| {
             format!(
-                "{}: expected what `seedflow plan --json` prints",
+                "{}: expected the output of `seedflow plan --json`",
                 self.plan.display()
             )
         })?;
@@ -376,7 +376,7 @@ fn texts(files: &[PathBuf]) -> Result<Vec<Text>> {
 async fn deployment(target: &Target, project: &OfProject, account: &Account) -> Result<DeploymentId> {
     if target.group.is_some() {
         return Err(Wrong(format!(
-            "{target}: expected a deployment, found a part of one; a policy is that of a whole deployment"
+            "{target}: expected a deployment, found a part of one; a policy is for a whole deployment"
         ))
         .into());
     }
@@ -395,7 +395,7 @@ fn document(file: &Path) -> Result<String> {
             text.len()
         );
     }
-    match Document::parse(text.as_bytes()) {
+    match DeploymentPolicy::parse(text.as_bytes()) {
         Ok(_) => Ok(text),
         Err(problems) => bail!(
             "{} is not a valid policy:\n{}",

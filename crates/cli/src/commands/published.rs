@@ -19,7 +19,7 @@ use crate::view::report::values;
 
 /// The module, and which of its values.
 #[derive(Debug, Args)]
-pub struct Published {
+pub struct PublishedValues {
     /// The module.
     #[arg(value_name = "DEPLOYMENT/GROUP/MODULE", value_parser = parse_target)]
     module: Target,
@@ -36,7 +36,7 @@ pub struct Published {
     json: bool,
 }
 
-impl Published {
+impl PublishedValues {
     /// Runs the command for the outputs or the metadata.
     pub async fn run(self, kind: ParameterKind, account: &Account, ui: &Ui) -> Result<ExitCode> {
         let module = self.project.module(account, &self.module).await?;
@@ -75,7 +75,7 @@ fn unknown_key(module: &ModuleId, kind: ParameterKind, key: &str, found: &Map<St
         false => keys.join(", "),
     };
     let suggestion = did_you_mean(key, &keys);
-    format!("{module}: expected a key of its {kind}, which are {known}; found \"{key}\"{suggestion}")
+    format!("{module}: expected a key of its {kind} ({known}), found \"{key}\"{suggestion}")
 }
 
 #[cfg(test)]
@@ -96,7 +96,7 @@ mod tests {
         );
         assert_eq!(
             message,
-            "p/dev/network/vpc: expected a key of its metadata, which are VpcId, Zone; found \"VpcIdd\"; did you mean VpcId?"
+            "p/dev/network/vpc: expected a key of its metadata (VpcId, Zone), found \"VpcIdd\"; did you mean VpcId?"
         );
     }
 }

@@ -9,7 +9,7 @@ use seedflow_terminal::Ui;
 use super::reading::{OfProject, parse_target, print_json};
 use crate::account::Account;
 use crate::records::cause_of;
-use crate::records::report::{self, Report as Parsed};
+use crate::records::report::{self, ParsedReport};
 use crate::records::target::Target;
 use crate::view::report::show;
 
@@ -43,7 +43,7 @@ impl Report {
             return Ok(ExitCode::SUCCESS);
         }
         let cause = cause_of(&json["status"]);
-        let parsed = Parsed::parse(&key, json)?;
+        let parsed = ParsedReport::parse(&key, json)?;
         show(
             &format!("{project}/{}", key.of()),
             &key.execution,

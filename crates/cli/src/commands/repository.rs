@@ -7,10 +7,10 @@ use clap::Args;
 use seedflow_core::deployment::manifest;
 use seedflow_core::deployment::manifest::{Deployment, Diagnostic, LoadContext};
 use seedflow_core::deployment::selection::refuse_unknown_names;
-use seedflow_core::deployment::state::State;
+use seedflow_core::deployment::state::DeploymentState;
 use seedflow_core::ids::{ExecutionArn, Name};
 use seedflow_core::module::metadata_reference::ModuleRef;
-use seedflow_core::storage_layout::{planned_repository_key, repository_upload_key};
+use seedflow_core::storage_layout::{path_above_status, planned_repository_key, repository_upload_key};
 use seedflow_terminal::Ui;
 use serde_json::{Value, json};
 
@@ -117,7 +117,7 @@ impl RepositoryArguments {
         let packed = bundle::repository(&self.folder, draft.path())?;
         let mut metadata = self.manifest.clone().parse(None)?.metadata();
         metadata.extend(commit::of_folder(&self.folder).metadata());
-        let path = format!("repositories/{}/{}.zip", deployment.project, deployment.name);
+        let path = deployment.id().own_repository_path();
         start_by_upload(&Subject::Deployment(None), &path, &packed.path, metadata, account).await
     }
 
@@ -135,8 +135,8 @@ impl RepositoryArguments {
         }
         let id = deployment.id();
         let mut statuses = account.parameters().below(&id.path()).await?;
-        statuses.retain(|(name, _)| name.ends_with("/status"));
-        known.extend(State::of(&id, statuses).modules());
+        statuses.retain(|(name, _)| path_above_status(name).is_some());
+        known.extend(DeploymentState::of(&id, statuses).modules());
         refuse(&known).map_err(for_people)
     }
 

@@ -23,12 +23,12 @@ use crate::records::report;
 use crate::view::state::word;
 use crate::work::Subject;
 
-/// Starts an execution that has ended once more, with the same input.
+/// Starts an ended execution again, with the same input.
 ///
-/// What it has deployed is unchanged then, so a deployment goes on where it failed: only modules that failed or never started
-/// run. Of those that it was forced to deploy, the same ones are forced again.
+/// Modules that it has deployed are unchanged, so a deployment continues where it failed: only modules that failed or never
+/// started run. Those of them that were forced are forced again.
 ///
-/// Of a module or a deployment it is the last execution, which has to have failed.
+/// For a module or a deployment it starts the last execution again, which must have failed.
 #[derive(Debug, Args)]
 pub struct Retry {
     #[command(flatten)]
@@ -133,7 +133,7 @@ fn failed(last: Last, account: &Account) -> Result<ExecutionArn> {
         | State::InProgress
         | State::WaitingForApproval => Ok(last.execution),
         state => Err(Refused(format!(
-            "{}: expected an execution that failed, found one that is {}; name an execution to start it again (`{}` lists them)",
+            "{}: expected a failed execution, found one that is {}; name the execution to start again (`{}` lists them)",
             last.of,
             word(state.as_str()),
             account.command(&["history", "--project", project])

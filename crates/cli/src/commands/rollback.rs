@@ -7,7 +7,7 @@ use clap::Args;
 use jiff::Timestamp;
 use seedflow_aws::stores::module_store::ModuleStore;
 use seedflow_core::deployment::plan::PlannedAction;
-use seedflow_core::deployment::rollback::Rollback as To;
+use seedflow_core::deployment::rollback::DeploymentRollback;
 use seedflow_core::error::ErrorName;
 use seedflow_core::ids::{DeploymentId, ExecutionArn, ExecutionName, ModuleId};
 use seedflow_core::module::deployed_record::DeployedModule;
@@ -28,15 +28,15 @@ use crate::exit::{Refused, for_people};
 use crate::records::project;
 use crate::records::target::Target;
 use crate::view::moment::{ago, short};
-use crate::view::plan::Planned;
+use crate::view::plan::PlanView;
 use crate::view::state::word;
 use crate::work::Subject;
 
-/// Deploys again what a module or a whole deployment was before: the kept bundles with the parameters that they had.
+/// Deploys an earlier state of a module or a whole deployment again: the kept bundles with the parameters of that time.
 ///
-/// A module whose last execution failed goes back to its last success, another one to the success before it that deployed
-/// something else. A deployment goes back to the last execution that deployed all of it and succeeded and isn't what is
-/// deployed now; its plan is shown first. The next `apply` deploys what the repository has.
+/// A module whose last execution failed goes back to its last success. Any other module goes back to the last success
+/// that deployed something else. A deployment goes back to its last complete success that differs from what is deployed
+/// now. The plan is shown first. The next `apply` deploys what the repository has.
 #[derive(Debug, Args)]
 pub struct Rollback {
     /// The module or the deployment.
@@ -47,7 +47,7 @@ pub struct Rollback {
     /// The execution to go back to, by its name or ARN (`seedflow history` lists them).
     #[arg(long, value_name = "EXECUTION")]
     to: Option<String>,
-    /// Doesn't ask.
+    /// Does not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
@@ -105,8 +105,8 @@ impl Rollback {
         preview["plan_only"] = json!(true);
         let output = planned(account, &preview, ui).await?;
         let (plan, to) = (
-            Planned::of(&output, &account.work_bucket)?,
-            To::deserialize(&output["rollback"])?,
+            PlanView::of(&output, &account.work_bucket)?,
+            DeploymentRollback::deserialize(&output["rollback"])?,
         );
         let is_json = self.showing.is_json();
         if !is_json {
@@ -124,7 +124,7 @@ impl Rollback {
         if !plan.has_changes() {
             match is_json {
                 true => print_json_line(json!({"of": deployment.to_string(), "state": "UNCHANGED"}), ui),
-                false => ui.say("Nothing to roll back: this is what is deployed."),
+                false => ui.say("Nothing to roll back: this is already deployed."),
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -202,7 +202,7 @@ fn question(
         of(now.commit_info.commit())
     );
     let to = record.map_or_else(
-        || "what was deployed before it; these credentials may not read what that was".to_owned(),
+        || "the deployment before it, which these credentials may not read".to_owned(),
         |record| {
             format!(
                 "deployed {} by {}{}",
@@ -237,7 +237,7 @@ mod tests {
             Timestamp::UNIX_EPOCH,
         );
         assert!(
-            asked.starts_with("  now  failed by bad, commit 01234567\n  to   what was deployed before it"),
+            asked.starts_with("  now  failed by bad, commit 01234567\n  to   the deployment before it"),
             "{asked}"
         );
         assert!(

@@ -14,10 +14,10 @@ pub struct ManifestArguments {
     /// The deployment manifest, by its path in the repository [default: deployment.yaml at its root, or the only one].
     #[arg(long, value_name = "FILE")]
     manifest: Option<String>,
-    /// A variable of the manifests, as often as needed; it comes before those of files.
+    /// A variable of the manifests, as often as needed. It overrides variables of files.
     #[arg(long = "env", value_name = "K=V", value_parser = parse_text)]
     env: Vec<(String, String)>,
-    /// A file of variables, by its path in the repository, as often as needed; later ones win [default: .env].
+    /// A file of variables, by its path in the repository, as often as needed. Later files override earlier ones [default: .env].
     #[arg(long = "env-file", value_name = "FILE")]
     env_files: Vec<String>,
 }

@@ -29,7 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How an execution is shown.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Showing {
-    /// Starts it, and doesn't wait for its end.
+    /// Starts the execution, and does not wait for its end.
     #[arg(long, short)]
     detach: bool,
     #[command(flatten)]
@@ -130,8 +130,8 @@ pub async fn start(verb: &str, subject: &Subject, input: &Value, account: &Accou
     Ok(account.step_functions().start(machine, &name, &input).await?)
 }
 
-/// Uploads a file to the caller's own folder, where an event starts an execution, and finds that. It takes no right to start
-/// executions, and proves who started it (docs/roles.md).
+/// Uploads a file to the caller's folder and finds the execution that the upload's event starts. Needs no right to start
+/// executions, and proves the caller (docs/roles.md).
 pub async fn start_by_upload(
     subject: &Subject,
     path: &str,

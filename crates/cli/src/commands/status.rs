@@ -21,7 +21,7 @@ use crate::view::status::table;
 /// The pause between two looks of `--watch`.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// Shows the state of each module and deployment, and why the last failure was one.
+/// Shows the state of each module and deployment, and why the last deployment failed.
 #[derive(Debug, Args)]
 pub struct Status {
     /// Only this deployment, group or module.
@@ -32,7 +32,7 @@ pub struct Status {
     /// Only what failed, was stopped or was refused.
     #[arg(long)]
     failed: bool,
-    /// Looks again until Ctrl-C, and shows every change.
+    /// Repeats until Ctrl-C, and shows every change.
     #[arg(long)]
     watch: bool,
     /// Prints JSON: the statuses as they are stored (docs/command-line.md).

@@ -14,9 +14,9 @@ use crate::follow::{Detail, Followed};
 use crate::records::target::Target;
 use crate::work::Subject;
 
-/// Has the next deployment deploy a module again although nothing changed. Nothing is deployed now.
+/// Marks a module, so that the next deployment deploys it even if nothing changed. Nothing is deployed now.
 ///
-/// `seedflow plan` shows it as the reason. The mark stays until a deployment of the module succeeds.
+/// `seedflow plan` shows the mark as the reason. It stays until a deployment of the module succeeds.
 #[derive(Debug, Args)]
 pub struct Taint {
     /// The module.

@@ -83,7 +83,7 @@ impl Followed {
     #[must_use]
     pub fn unknown(account: &Account, name: &str, project: Option<&Name>) -> anyhow::Error {
         Refused(format!(
-            "found no execution \"{name}\" of the stack {}, and Step Functions keeps one for 90 days after its end; `{}` shows what is deployed, and `{}` the executions",
+            "found no execution \"{name}\" of the stack {}; Step Functions keeps an execution for 90 days after its end; `{}` shows what is deployed, and `{}` the executions",
             account.stack,
             account.command_of("status", project),
             account.command_of("history", project)

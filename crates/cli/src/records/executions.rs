@@ -10,7 +10,7 @@ use seedflow_core::started_by::StartedBy;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::report::{self, Report, ReportKey};
+use super::report::{self, ParsedReport, ReportKey};
 use super::target::Target;
 
 /// Number of reports that are read at once.
@@ -25,7 +25,7 @@ pub struct Execution {
     pub execution: String,
     /// Its final state.
     pub state: String,
-    /// The state for people ([`Report::shown_state`]).
+    /// The state for people ([`ParsedReport::shown_state`]).
     #[serde(skip)]
     pub shown_state: String,
     /// Who started it, and what proves that.
@@ -58,7 +58,7 @@ pub struct Execution {
 }
 
 impl Execution {
-    fn of(key: &ReportKey, report: &Report, cause: Option<String>) -> Self {
+    fn of(key: &ReportKey, report: &ParsedReport, cause: Option<String>) -> Self {
         let status = report.status();
         // The report of an execution that runs was written at its start.
         let has_ended =
@@ -102,7 +102,7 @@ pub async fn newest(
             reading.spawn(async move {
                 let json = report::json(&bucket, &key.key).await?;
                 let cause = super::cause_of(&json["status"]);
-                let report = Report::parse(&key, json)?;
+                let report = ParsedReport::parse(&key, json)?;
                 anyhow::Ok((position, Execution::of(&key, &report, cause)))
             });
         }

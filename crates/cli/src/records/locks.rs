@@ -4,7 +4,7 @@ use anyhow::Result;
 use jiff::Timestamp;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::sfn::StepFunctions;
-use seedflow_aws::stores::fence;
+use seedflow_aws::stores::stored_lock;
 use seedflow_core::ids::{DeploymentId, ExecutionArn, ModuleId, Name};
 use seedflow_core::storage_layout;
 use seedflow_core::workflow::ending::Described;
@@ -143,7 +143,7 @@ impl Locked {
 
 /// The stored lock; `None` if nothing holds it.
 pub async fn find(bucket: &Bucket, of: &Locked) -> Result<Option<Lock>> {
-    Ok(fence::read(bucket, &of.key()).await?.map(|(lock, _)| lock))
+    Ok(stored_lock::read(bucket, &of.key()).await?.map(|(lock, _)| lock))
 }
 
 /// What Step Functions says of an execution.

@@ -17,9 +17,9 @@ use crate::exit::Refused;
 
 /// The names of a project's deployments and modules: `dev`, `dev/network/vpc`.
 #[derive(Debug, Clone, Default)]
-pub struct Names(BTreeSet<String>);
+pub struct ProjectNames(BTreeSet<String>);
 
-impl FromIterator<String> for Names {
+impl FromIterator<String> for ProjectNames {
     fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
         Self(names.into_iter().collect())
     }
@@ -36,7 +36,7 @@ pub enum Meant {
     Nothing(String),
 }
 
-impl Names {
+impl ProjectNames {
     /// What a target means: itself, or the module of the only deployment that has it.
     #[must_use]
     pub fn meant(&self, target: &Target) -> Meant {
@@ -92,7 +92,7 @@ pub async fn meant(account: &Account, project: &Name, target: &Target) -> Result
     let deployments = state.deployments.iter().map(|row| row.deployment.to_string());
     let modules = state.modules.iter();
     let modules = modules.map(|row| format!("{}/{}/{}", row.deployment, row.status.group, row.status.module));
-    match deployments.chain(modules).collect::<Names>().meant(target) {
+    match deployments.chain(modules).collect::<ProjectNames>().meant(target) {
         Meant::One(target) => Ok(target),
         Meant::Several(modules) => Err(Refused(format!(
             "{target}: expected the name of one module, found it in several deployments; name {}",
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_name_is_a_deployment_a_group_or_a_module_and_a_module_of_one_deployment_needs_no_more() {
         let names = ["dev", "dev/data/store", "dev/network/vpc", "prod/network/vpc"];
-        let names: Names = names.map(str::to_owned).into_iter().collect();
+        let names: ProjectNames = names.map(str::to_owned).into_iter().collect();
         let meant = |text: &str| names.meant(&text.parse().unwrap());
         let one = |text: &str| Meant::One(text.parse().unwrap());
         for text in ["dev", "prod", "dev/data", "dev/data/store"] {

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use seedflow_aws::services::s3::Bucket;
 use seedflow_aws::services::ssm::ParameterStore;
 use seedflow_aws::stores::spilled_values;
-use seedflow_core::deployment::state::State as StoredDeployment;
-use seedflow_core::deployment::status::Status as DeploymentStatus;
+use seedflow_core::deployment::state::DeploymentState;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::drift::record::{DriftRecord, DriftState};
 use seedflow_core::ids::{DeploymentId, ModuleId, Name, ParameterKind};
 use seedflow_core::module::refusal::Refusal;
@@ -103,7 +103,7 @@ impl ProjectState {
     fn add(&mut self, deployment: &DeploymentId, parameters: Vec<(String, String)>) {
         let own = deployment.status_parameter();
         let has_own = parameters.iter().any(|(name, _)| *name == own);
-        let stored = StoredDeployment::of(deployment, parameters);
+        let stored = DeploymentState::of(deployment, parameters);
         if stored.status.is_none() && has_own {
             self.unreadable.push(own);
         }
@@ -196,7 +196,7 @@ fn last_of(modules: &[Status], name: &str) -> (&'static str, Timestamp) {
 
 /// Whether a path, with or without `/status`, is that of a module, `group/module`.
 fn is_of(path: &str, deployment: &DeploymentId, name: &str) -> bool {
-    let path = path.strip_suffix("/status").unwrap_or(path);
+    let path = storage_layout::path_above_status(path).unwrap_or(path);
     path.strip_prefix(&deployment.path())
         .is_some_and(|below| below == format!("/{}", name.replacen('/', "-", 1)))
 }
@@ -255,7 +255,7 @@ fn by_deployment(
 pub async fn read(store: &ParameterStore, bucket: &Bucket, project: &Name) -> Result<ProjectState> {
     let mut statuses = Vec::new();
     for (name, text) in store.below(&storage_layout::state_of_project(project)).await? {
-        if name.ends_with("/status") {
+        if storage_layout::path_above_status(&name).is_some() {
             statuses.push((name, spilled_values::resolve(bucket, text).await?));
         }
     }

@@ -33,7 +33,7 @@ pub async fn read(
     let name = module.parameter(kind);
     let Some(text) = parameter(store, bucket, &name).await? else {
         return Err(Refused(format!(
-            "{module}: expected {kind}, found none ({name}): nothing of it is deployed, or its deployment has not succeeded"
+            "{module}: expected {kind}, found none ({name}): the module is not deployed, or its deployment has not succeeded"
         ))
         .into());
     };

@@ -133,12 +133,12 @@ pub async fn find(
     match (found, name) {
         (Some(report), _) => Ok(report),
         (None, Some(name)) => Err(Refused(format!(
-            "{project}/{target}: found no report of the execution {name}; `{}` lists those that have one",
+            "{project}/{target}: found no report of the execution {name}; `{}` lists the executions with a report",
             account.command_about("history", target, project)
         ))
         .into()),
         (None, None) => Err(Refused(format!(
-            "{project}/{target}: found no report; only executions that deployed, failed or were refused leave one, for 400 days"
+            "{project}/{target}: found no report; only executions that deployed, failed or were refused leave a report, which is kept for 400 days"
         ))
         .into()),
     }
@@ -161,8 +161,8 @@ pub async fn find_json(bucket: &Bucket, key: &str) -> Result<Option<Value>> {
     found.map(|bytes| parsed(key, &bytes)).transpose()
 }
 
-/// A stored report; `None` if there is none. It is looked for in the list of reports: who may list nothing else is denied an
-/// object that is missing (`KeepNamesToOurselves` in template.yaml).
+/// A stored report; `None` if there is none. It is looked for in the list of reports: a person who may list nothing else is
+/// denied an object that is missing (`KeepNamesToOurselves` in template.yaml).
 async fn stored(bucket: &Bucket, key: &str) -> Result<Option<Vec<u8>>> {
     if !bucket.keys(key).await?.iter().any(|found| found == key) {
         return Ok(None);
@@ -183,14 +183,14 @@ fn status_in(report: &[u8]) -> Option<Status> {
 
 /// A report as people read it.
 #[derive(Debug, Clone)]
-pub enum Report {
+pub enum ParsedReport {
     /// Of a module's execution.
     Module(Box<Module>),
     /// Of a deployment's.
     Deployment(Box<Deployment>),
 }
 
-impl Report {
+impl ParsedReport {
     /// Parses a report; what is missing in it is unknown.
     ///
     /// # Errors
@@ -265,7 +265,7 @@ mod tests {
                 .map(|state| json!({"group": "g", "module": "m", "state": state}))
                 .collect();
             let report = json!({"status": {"state": state}, "results": results});
-            let report = Report::Deployment(serde_json::from_value(report).unwrap());
+            let report = ParsedReport::Deployment(serde_json::from_value(report).unwrap());
             report.shown_state().to_owned()
         };
         assert_eq!(shown("SUCCEEDED", &["DESTROYED", "UNCHANGED"]), "DESTROYED");

@@ -353,7 +353,7 @@ fn limit(check: &'static str, found: &Read<Quota>, few: f64, quota: &str, servic
             check,
             format!("at most {value}"),
             &format!(
-                "further ones wait; ask for more of \"{quota}\" of {service} in the console of Service Quotas"
+                "further builds wait; ask for more of \"{quota}\" of {service} in the console of Service Quotas"
             ),
         ),
         Ok(Quota::Of(value)) => Finding::ok(check, format!("at most {value}")),
@@ -386,7 +386,7 @@ fn pages(setup: &Setup) -> Finding {
         (Ok(false), Ok(false)) => Finding::ok(CHECK, "none yet: nothing has been deployed"),
         (Ok(false), Ok(true)) => Finding::bad(
             CHECK,
-            "modules are deployed, and there is no page of them",
+            "modules are deployed, but they have no page",
             "the function publish-report makes them: its log says why it fails (docs/reports.md, \"When pages don't come\")",
         ),
     }

@@ -20,7 +20,7 @@ fn name(deployment: &Value) -> String {
 }
 
 /// A plan as people see it.
-pub struct Planned {
+pub struct PlanView {
     deployment: String,
     modules: Vec<PlannedModule>,
     policy: Option<Decision>,
@@ -30,7 +30,7 @@ pub struct Planned {
     previews: Vec<Preview>,
 }
 
-impl Planned {
+impl PlanView {
     /// The plan in the output of an execution, with the bucket of plans that are too long for an output.
     pub fn of(output: &Value, bucket: &str) -> Result<Self> {
         let modules = match output.get("modules") {
@@ -293,7 +293,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn planned() -> Planned {
+    fn planned() -> PlanView {
         let modules = json!([
             {"group": "network", "module": "vpc", "action": "deploy", "reasons": ["bundle changed", "parameter a|b changed"],
              "changes": [{"what": "parameter a|b", "old": "<1>", "new": "2"}, {"what": "parameter c", "new": "3"}]},
@@ -304,7 +304,7 @@ mod tests {
         let rules = json!({"document": "d", "version": "v", "warn": ["w|1"], "deny": ["d"], "require_approval": ["a"]});
         let output =
             json!({"deployment": {"project": "p", "deployment": "dev"}, "modules": modules, "rego": rules});
-        Planned::of(&output, "work").unwrap()
+        PlanView::of(&output, "work").unwrap()
     }
 
     #[test]
@@ -346,7 +346,7 @@ mod tests {
                 {"group": "g", "module": "n", "state": "not_run", "reason": "r"},
             ],
         });
-        let text = Planned::of(&output, "work").unwrap().markdown();
+        let text = PlanView::of(&output, "work").unwrap().markdown();
         let expected = "\ng/m: preview failed: exit \\*1\\*\n\n<details><summary>output</summary>\n\n    </details>\n    ```\n    # x\n\n</details>\n\ng/n: preview not run: r\n";
         assert!(text.ends_with(expected), "{text}");
     }

@@ -11,10 +11,10 @@ use super::moment::short;
 use super::state::{cell, tone, word};
 use super::table::{Cell, Table};
 use crate::records::published::text;
-use crate::records::report::Report;
+use crate::records::report::ParsedReport;
 
 /// Prints a report.
-pub fn show(of: &str, execution: &str, report: &Report, cause: Option<&str>, ui: &Ui) {
+pub fn show(of: &str, execution: &str, report: &ParsedReport, cause: Option<&str>, ui: &Ui) {
     let status = report.status();
     let state = report.shown_state();
     let state = ui.paint(tone(state).unwrap_or(Tone::Quiet), word(state));
@@ -24,8 +24,8 @@ pub fn show(of: &str, execution: &str, report: &Report, cause: Option<&str>, ui:
         ui.say(format!("  {label} {value}"));
     }
     match report {
-        Report::Module(report) => show_module(report, ui),
-        Report::Deployment(report) => show_deployment(report, ui),
+        ParsedReport::Module(report) => show_module(report, ui),
+        ParsedReport::Deployment(report) => show_deployment(report, ui),
     }
 }
 
@@ -212,18 +212,16 @@ pub fn line(what: &str, old: Option<&str>, new: Option<&str>) -> String {
 
 /// Why the files and parameters of two executions can't be compared as such; `None` if they can.
 #[must_use]
-pub fn incomparable(old: &Report, new: &Report) -> Option<&'static str> {
-    let (Report::Module(before), Report::Module(after)) = (old, new) else {
+pub fn incomparable(old: &ParsedReport, new: &ParsedReport) -> Option<&'static str> {
+    let (ParsedReport::Module(before), ParsedReport::Module(after)) = (old, new) else {
         return None;
     };
     match (&before.fingerprint, &after.fingerprint) {
         (Some(_), Some(_)) => None,
         (_, None) if changes_in(&new.status().reasons).next().is_some() => Some(
-            "Nothing is left of what the later execution tried to deploy. Its files and parameters are compared with the last success before it, by its reasons.",
+            "The later execution stored no fingerprint. Its reasons say how its files and parameters differ from the last success before it.",
         ),
-        _ => Some(
-            "Nothing is left of what one of them tried to deploy, so files and parameters can't be compared.",
-        ),
+        _ => Some("One of the executions stored no fingerprint, so files and parameters can't be compared."),
     }
 }
 
@@ -240,7 +238,7 @@ fn changes_in(reasons: &[String]) -> impl Iterator<Item = &String> {
 /// What differs between the reports of two executions of the same module or deployment. Reports have no values of
 /// parameters, so a parameter is only named.
 #[must_use]
-pub fn differences(old: &Report, new: &Report) -> Vec<Difference> {
+pub fn differences(old: &ParsedReport, new: &ParsedReport) -> Vec<Difference> {
     let (before, after) = (old.status(), new.status());
     let mut found: Vec<Difference> = [
         Difference::of_states("state", Some(&before.state), Some(&after.state)),
@@ -251,8 +249,10 @@ pub fn differences(old: &Report, new: &Report) -> Vec<Difference> {
     .flatten()
     .collect();
     match (old, new) {
-        (Report::Module(old), Report::Module(new)) => found.extend(of_modules(old, new)),
-        (Report::Deployment(old), Report::Deployment(new)) => found.extend(of_deployments(old, new)),
+        (ParsedReport::Module(old), ParsedReport::Module(new)) => found.extend(of_modules(old, new)),
+        (ParsedReport::Deployment(old), ParsedReport::Deployment(new)) => {
+            found.extend(of_deployments(old, new))
+        }
         _ => {}
     }
     found
@@ -307,8 +307,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn module(json: Value) -> Report {
-        Report::Module(serde_json::from_value(json).unwrap())
+    fn module(json: Value) -> ParsedReport {
+        ParsedReport::Module(serde_json::from_value(json).unwrap())
     }
 
     fn lines_of(found: &[Difference]) -> Vec<String> {
@@ -387,7 +387,7 @@ mod tests {
             let results = json!([{"group": "g", "module": "a", "state": "SUCCEEDED"},
                 {"group": "g", "module": "b", "state": state}]);
             let report = json!({"status": {"state": state}, "results": results});
-            Report::Deployment(serde_json::from_value(report).unwrap())
+            ParsedReport::Deployment(serde_json::from_value(report).unwrap())
         };
         let found = differences(&of("SUCCEEDED"), &of("FAILED"));
         assert_eq!(

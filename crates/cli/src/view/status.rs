@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use seedflow_core::deployment::current::RECOVERED;
-use seedflow_core::deployment::status::Status as DeploymentStatus;
+use seedflow_core::deployment::status::DeploymentStatus;
 use seedflow_core::drift::record::DriftState;
 use seedflow_core::module::explanation::Explanation;
 use seedflow_core::module::status::State;

@@ -194,7 +194,7 @@ mod tests {
     use crate::approval::ApprovalNeeded;
     use crate::ids::{DeploymentId, Name};
     use crate::module::commit_info::CommitInfo;
-    use crate::policy::{Policy, Principal};
+    use crate::policy::{DeploymentPolicy, Principal};
     use crate::started_by::{Proof, StartedBy};
 
     fn arn(user: &str) -> String {
@@ -211,7 +211,9 @@ mod tests {
     fn rule(four_eyes: bool) -> ApprovalRule {
         let policy = json!({"approval": "changes", "four_eyes": four_eyes,
             "approvers": ["arn:aws:iam::111122223333:user/anna", "arn:aws:iam::111122223333:user/bob"]});
-        Policy::parse(policy.to_string().as_bytes()).unwrap().approval
+        DeploymentPolicy::parse(policy.to_string().as_bytes())
+            .unwrap()
+            .approval
     }
 
     fn request() -> ApprovalRequest {
@@ -452,6 +454,6 @@ mod tests {
         let by = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:newer");
         let (error, cause) = of(&Verdict::superseded(&request(), &by, at(9))).unwrap();
         assert_eq!(error, "PlanSuperseded");
-        assert!(cause.contains("newer, which is newer"), "{cause}");
+        assert!(cause.contains("the newer execution newer deploys"), "{cause}");
     }
 }

@@ -11,7 +11,7 @@ pub fn required(module: &ModuleId) -> Error {
     Error::new(
         ErrorName::ApprovalRequired,
         format!(
-            "{module}: the policy {} wants an approval, and this execution is not part of a plan of {deployment} that was approved and still runs; start the whole deployment, with \"only\" for one module",
+            "{module}: the policy {} wants an approval, but this execution belongs to no approved plan of {deployment} that still runs; start the whole deployment, with \"only\" for one module",
             deployment.policy_key()
         ),
     )

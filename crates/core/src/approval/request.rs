@@ -65,7 +65,7 @@ impl ApprovalNeeded {
         }
     }
 
-    /// An approval that is needed for other reasons, and for those of rules.
+    /// Adds the reasons of rules to the other reasons for an approval.
     #[must_use]
     pub fn because(&self, needed: Option<Self>, rules: &[String]) -> Option<Self> {
         let rules = rules.iter().map(|reason| format!("rules: {reason}"));

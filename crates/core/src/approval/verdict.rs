@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::request::ApprovalRequest;
-use crate::error::{Error, ErrorName, Refused};
+use crate::error::{Error, ErrorName, ErrorOutput};
 use crate::ids::ExecutionArn;
 
 /// What was decided.
@@ -62,7 +62,7 @@ pub struct Answer {
     /// The hash of the plan.
     pub plan: String,
     /// Why nothing runs; null if the plan was approved.
-    pub refused: Option<Refused>,
+    pub refused: Option<ErrorOutput>,
 }
 
 impl Verdict {
@@ -99,7 +99,7 @@ impl Verdict {
         }
     }
 
-    fn refused(&self) -> Option<Refused> {
+    fn refused(&self) -> Option<ErrorOutput> {
         let by = self.by.as_deref().unwrap_or("an approver");
         let (name, cause) = match self.state {
             VerdictState::Approved => return None,
@@ -115,15 +115,13 @@ impl Verdict {
                 "the plan waited for an approval, and nobody decided in time; start it again".to_owned(),
             ),
             VerdictState::Superseded => {
-                let newer = self
-                    .superseded_by
-                    .as_ref()
-                    .map_or("a newer execution", |by| by.name());
+                let newer = self.superseded_by.as_ref().map_or_else(
+                    || "a newer execution".to_owned(),
+                    |by| format!("the newer execution {}", by.name()),
+                );
                 (
                     ErrorName::PlanSuperseded,
-                    format!(
-                        "the plan waited for an approval, and {newer}, which is newer, deploys in its place"
-                    ),
+                    format!("the plan waited for an approval, and {newer} deploys in its place"),
                 )
             }
         };

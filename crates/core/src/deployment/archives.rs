@@ -138,7 +138,7 @@ impl<R: Read + Seek> Archives<R> {
             Error::new(
                 ErrorName::InvalidBundle,
                 format!(
-                    "{}: packing the file into the bundle of its module failed: {e}",
+                    "{}: cannot pack the file into its module's bundle: {e}",
                     excerpt(path, 120)
                 ),
             )

@@ -1,9 +1,9 @@
-//! What changes in the values of a module that is deployed again: the old and the new ones, for people.
+//! The values that change when a module is deployed again, old and new, for people.
 //!
 //! The record of the last success has the options that were used, so its values are compared with those of the plan.
-//! Parameter Store and Secrets Manager are never read for this: a reference is shown by its name, and one to Parameter
-//! Store by the time of its version too. A value whose name says that it is secret is hidden, because the manifest may
-//! have taken it from a variable.
+//! Parameter Store and Secrets Manager are never read for this: a reference is shown by its name, and a reference to
+//! Parameter Store also by the time of its version. A value whose name says that it is secret is hidden, because the
+//! manifest may have taken it from a variable.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ pub struct ChangedValue {
 
 /// What is planned for a module.
 #[derive(Debug)]
-pub struct Planned<'a> {
+pub struct PlannedInputs<'a> {
     /// Its options, resolved as far as possible.
     pub options: &'a Options,
     /// The versions of the parameters that it refers to.
@@ -50,7 +50,7 @@ pub struct Planned<'a> {
     pub commit_info: &'a CommitInfo,
 }
 
-impl Planned<'_> {
+impl PlannedInputs<'_> {
     /// The values that differ from those of a record, by name; at most as many as people read.
     #[must_use]
     pub fn changed_since(&self, record: &DeployedModule) -> Vec<ChangedValue> {
@@ -209,7 +209,7 @@ mod tests {
 
     fn changed(options: &Options, digest: &str, record: &DeployedModule) -> Vec<String> {
         let commit_info = CommitInfo::of_commit(Some("c2"), None);
-        let planned = Planned {
+        let planned = PlannedInputs {
             options,
             versions: &versions("2026-02-02T00:00:00Z"),
             digest,

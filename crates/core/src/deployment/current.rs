@@ -1,8 +1,8 @@
-//! What of stored states is still current (decision 53).
+//! Which stored states are still current (decision 53).
 //!
-//! A status is what its own last execution left. Something else may have happened since: a module that failed in a deployment
-//! was rolled back by an execution of its own, or a deployment has succeeded since a request for one module was refused.
-//! Nothing is written again for that. Everything that shows statuses asks here.
+//! A status describes its own last execution, and later executions don't correct it. For example, a module that failed in
+//! a deployment was rolled back by an execution of its own. Or a request for a module was refused, and the whole
+//! deployment has succeeded since. So all code that shows statuses asks here.
 
 use jiff::Timestamp;
 

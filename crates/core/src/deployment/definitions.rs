@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::plan::Plan;
 use super::planner::{PlannableGroup, PlannableModule, Planning};
 use crate::ids::ModuleId;
-use crate::module::definition::{DefinedSource, Definition, Surroundings};
+use crate::module::definition::{DefinedSource, Definition, StackDefaults};
 use crate::module::metadata_reference::ModuleRef;
 
 /// Adds the definitions of all modules that the manifest has. What another module publishes is in them if it is known.
@@ -14,7 +14,7 @@ pub fn add(
     planning: &Planning<'_>,
     groups: &[PlannableGroup],
     sources: &BTreeMap<ModuleId, DefinedSource>,
-    around: &Surroundings<'_>,
+    defaults: &StackDefaults<'_>,
 ) {
     let modules = groups.iter().flat_map(|group| &group.modules);
     let modules: BTreeMap<ModuleRef, &PlannableModule> = modules
@@ -29,7 +29,7 @@ pub fn add(
             let known = planning.state.upstreams(upstreams, &module.id);
             let resolved = module.options.clone().resolve(&module.id, &known);
             let options = resolved.as_ref().unwrap_or(&module.options);
-            let definition = Definition::of(source.clone(), &module.digest, options, around);
+            let definition = Definition::of(source.clone(), &module.digest, options, defaults);
             planned.definition = Some(Box::new(definition));
         }
     }

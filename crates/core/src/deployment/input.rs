@@ -1,7 +1,7 @@
 //! Parses the input of an execution that deploys a repository.
 //!
-//! The input has two forms, as for a module: the one that people and programs write, and the one that an upload to
-//! `sources/{project}/repository.zip` produces, which has only a source.
+//! The input has two forms, as for a module. People and programs write one of them. An upload to
+//! `sources/{project}/repository.zip` produces the other, which has only a source.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub struct DeploymentInput {
     /// The project.
     pub project: Name,
     /// The action.
-    pub action: Action,
+    pub action: DeploymentAction,
     /// The selected modules.
     pub only: Selection,
     /// Only plan; change nothing.
@@ -42,7 +42,7 @@ pub struct DeploymentInput {
 
 /// The action on a deployment.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Action {
+pub enum DeploymentAction {
     /// Deploy the contents of the repository.
     Deploy {
         /// The repository.
@@ -99,8 +99,8 @@ impl DeploymentInput {
     #[must_use]
     pub fn place(&self, now: Timestamp) -> Option<Timestamp> {
         match &self.action {
-            Action::Rollback { after, .. } => after.as_ref().map(|after| after.place(now)),
-            Action::Deploy { .. } | Action::Destroy { .. } => None,
+            DeploymentAction::Rollback { after, .. } => after.as_ref().map(|after| after.place(now)),
+            DeploymentAction::Deploy { .. } | DeploymentAction::Destroy { .. } => None,
         }
     }
 
@@ -110,7 +110,7 @@ impl DeploymentInput {
     pub fn is_decided_by(&self, error: &Error) -> bool {
         match error.name {
             ErrorName::Throttled | ErrorName::ServiceUnavailable => false,
-            ErrorName::InvalidInput => matches!(self.action, Action::Deploy { .. }),
+            ErrorName::InvalidInput => matches!(self.action, DeploymentAction::Deploy { .. }),
             _ => true,
         }
     }
@@ -176,7 +176,7 @@ impl DeploymentInput {
     pub fn refuse_unknown(&self, known: &[ModuleRef]) -> Result<()> {
         refuse_unknown("only", &self.only.0, known)?;
         match &self.action {
-            Action::Deploy {
+            DeploymentAction::Deploy {
                 force: Forced::Some(selectors),
                 ..
             } => refuse_unknown("force_update", selectors, known),
@@ -184,13 +184,13 @@ impl DeploymentInput {
         }
     }
 
-    /// Refuses a repository whose manifest describes another deployment than the key of its upload names: who may write
-    /// to that key may deploy no other one.
+    /// Refuses a repository whose manifest describes another deployment than the key of its upload names: a person who
+    /// may write to that key may deploy no other one.
     ///
     /// # Errors
     /// `InvalidInput` with both.
     pub fn check_deployment(&self, found: &DeploymentId) -> Result<()> {
-        let Action::Deploy { source, .. } = &self.action else {
+        let DeploymentAction::Deploy { source, .. } = &self.action else {
             return Ok(());
         };
         match deployment_of_repository(&source.key) {
@@ -220,15 +220,19 @@ impl DeploymentInput {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         let waits = match &self.action {
-            Action::Deploy { .. } => true,
-            Action::Rollback { after, .. } => after.is_some(),
-            Action::Destroy { .. } => false,
+            DeploymentAction::Deploy { .. } => true,
+            DeploymentAction::Rollback { after, .. } => after.is_some(),
+            DeploymentAction::Destroy { .. } => false,
         };
         self.only.is_everything() && waits
     }
 }
 
-fn deploy(project: Option<String>, fields: &mut JsonFields, limits: &Limits) -> Result<(Name, Action)> {
+fn deploy(
+    project: Option<String>,
+    fields: &mut JsonFields,
+    limits: &Limits,
+) -> Result<(Name, DeploymentAction)> {
     let source = Source::parse(&fields.any("source").unwrap_or(Value::Null), &limits.work_bucket)?;
     let own = deployment_of_repository(&source.key);
     let uploaded = project_of_repository(&source.key).or_else(|| own.map(|(project, _)| project));
@@ -249,7 +253,7 @@ fn deploy(project: Option<String>, fields: &mut JsonFields, limits: &Limits) -> 
         list => Forced::Some(selectors("force_update", list)?),
     };
     let on_failure = fields.choice("on_failure", &OnFailure::ALLOWED)?;
-    let action = Action::Deploy {
+    let action = DeploymentAction::Deploy {
         source,
         options,
         force,
@@ -258,16 +262,16 @@ fn deploy(project: Option<String>, fields: &mut JsonFields, limits: &Limits) -> 
     Ok((project, action))
 }
 
-fn destroy(project: Option<String>, fields: &mut JsonFields) -> Result<(Name, Action)> {
+fn destroy(project: Option<String>, fields: &mut JsonFields) -> Result<(Name, DeploymentAction)> {
     let (project, deployment) = named(project, fields, "destroy")?;
-    Ok((project, Action::Destroy { deployment }))
+    Ok((project, DeploymentAction::Destroy { deployment }))
 }
 
-fn roll_back(project: Option<String>, fields: &mut JsonFields) -> Result<(Name, Action)> {
+fn roll_back(project: Option<String>, fields: &mut JsonFields) -> Result<(Name, DeploymentAction)> {
     let (project, deployment) = named(project, fields, "roll back")?;
     let to = fields.text("to")?;
     let after = fields.any("after");
-    let action = Action::Rollback {
+    let action = DeploymentAction::Rollback {
         deployment,
         to: to.map(|to| ExecutionName::parse(&to)).transpose()?,
         destroy_new: fields.flag("destroy_new")?.unwrap_or(false),
@@ -338,7 +342,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(request.project.as_str(), "my");
-        let Action::Deploy { options, .. } = &request.action else {
+        let DeploymentAction::Deploy { options, .. } = &request.action else {
             panic!("no deployment")
         };
         assert_eq!(*options, ManifestOptions::default());
@@ -370,7 +374,7 @@ mod tests {
         let covered = [("g", "a"), ("h", "m"), ("h", "n")].map(|(g, m)| request.only.covers(&module(g, m)));
         assert_eq!(covered, [true, true, false]);
         assert!(!request.is_whole());
-        let Action::Deploy { options, force, .. } = request.action else {
+        let DeploymentAction::Deploy { options, force, .. } = request.action else {
             panic!("no deployment")
         };
         assert_eq!(
@@ -414,7 +418,7 @@ mod tests {
         let request = parse(json!({"project": "p", "deployment": "d", "action": "destroy"})).unwrap();
         assert_eq!(
             request.action,
-            Action::Destroy {
+            DeploymentAction::Destroy {
                 deployment: Name::parse("d", "d").unwrap()
             }
         );
@@ -425,7 +429,7 @@ mod tests {
     fn a_rollback_needs_the_name_and_waits_only_if_it_started_by_itself() {
         let input = json!({"project": "p", "deployment": "d", "action": "rollback"});
         let request = parse(input.clone()).unwrap();
-        let by_request = Action::Rollback {
+        let by_request = DeploymentAction::Rollback {
             deployment: Name::parse("d", "d").unwrap(),
             to: None,
             destroy_new: false,
@@ -439,7 +443,7 @@ mod tests {
             json!({"execution": "bad", "started_at": "2026-11-29T12:00:00Z", "cause": "exit 3"});
         let request = parse(by_itself).unwrap();
         assert!(request.is_whole());
-        let Action::Rollback { to: Some(to), .. } = request.action else {
+        let DeploymentAction::Rollback { to: Some(to), .. } = request.action else {
             panic!("no rollback")
         };
         assert_eq!(to.as_str(), "good");
@@ -455,7 +459,7 @@ mod tests {
         };
         assert!(matches!(
             deploys("rollback").unwrap().action,
-            Action::Deploy {
+            DeploymentAction::Deploy {
                 on_failure: OnFailure::RollBack,
                 ..
             }

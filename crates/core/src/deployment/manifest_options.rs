@@ -1,8 +1,8 @@
 //! The options of reading a repository: which manifest, and with which variables (decision 42).
 //!
-//! An execution's input has them, or the own metadata of the uploaded zip, which a push sets. A variable comes from, in
-//! this order: `env`, the files of `env_files` (of several the last one that sets it), Parameter Store below `env_path`.
-//! As in seed-farmer, files come before the environment. Parameter Store takes the environment's place.
+//! They are in an execution's input, or in the uploaded zip's own metadata, which a push sets. A variable comes from, in
+//! this order: `env`, the files of `env_files` (the last file that sets it), Parameter Store below `env_path`. As in
+//! seed-farmer, files come before the environment. Parameter Store takes the environment's place.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! A whole deployment: the modules of a repository's manifest, in the order of its groups.
 //!
 //! An execution's input becomes an [`input::DeploymentInput`]. The manifest, the modules' files and the stored state
-//! ([`state::State`]) become a [`plan::Plan`] by the [`planner`]: the action and its reasons for each module, and the waves. The state
+//! ([`state::DeploymentState`]) become a [`plan::Plan`] by the [`planner`]: the action and its reasons for each module, and the waves. The state
 //! machine runs the waves, with one execution of the module workflow for each module. The results are an
-//! [`outcome::DeploymentOutcome`], and the deployment's own [`status::Status`] publishes them.
+//! [`outcome::DeploymentOutcome`], and the deployment's own [`status::DeploymentStatus`] publishes them.
 
 pub mod archives;
 pub mod changed_values;

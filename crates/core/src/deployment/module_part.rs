@@ -1,5 +1,5 @@
-//! What a module is deployed from, as an approval compares it: everything but values of upstream modules as one hash, and these
-//! values by name.
+//! What an approval compares of a module: one hash over everything except values of upstream modules, and these values by
+//! name.
 
 use std::collections::BTreeMap;
 

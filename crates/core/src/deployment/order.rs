@@ -1,4 +1,5 @@
-//! The order in which modules are destroyed: consumers first, and among those the later groups first (decision 26).
+//! The order in which modules are destroyed: consumers before publishers, and otherwise later groups before earlier ones
+//! (decision 26).
 //!
 //! A deployment's status keeps the order of its groups. Groups that left the manifest keep their place in it as long as
 //! one of their modules is deployed, and an attempt that fails changes no group's place.

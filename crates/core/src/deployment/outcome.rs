@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::{Plan, PlannedAction};
 use super::rollback::{After, NextRollback};
-use super::status::Status;
+use super::status::DeploymentStatus;
 use crate::error::excerpt;
 use crate::ids::ExecutionArn;
 use crate::module::explanation::Explained;
@@ -172,17 +172,15 @@ impl DeploymentOutcome {
                 None => format!("{} failed", result.module),
             })
             .collect();
-        parts.extend(self.ended(End::Superseded).map(|result| {
-            format!(
-                "{} is being deployed by another execution in the place of ours",
-                result.module
-            )
-        }));
+        parts.extend(
+            self.ended(End::Superseded)
+                .map(|result| format!("another execution deploys {} in place of this one", result.module)),
+        );
         let left = self.ended(End::NotStarted).count();
         if left > 0 {
             parts.push(format!("{left} of later groups never started"));
         }
-        parts.push("start it again when that is mended: what succeeded isn't done again".to_owned());
+        parts.push("correct the cause and start it again: what succeeded isn't done again".to_owned());
         parts.join("; ")
     }
 
@@ -197,17 +195,17 @@ impl DeploymentOutcome {
     pub fn status(
         &self,
         plan: &Plan,
-        before: Option<&Status>,
+        before: Option<&DeploymentStatus>,
         execution: &ExecutionArn,
         why: impl Fn(&ModuleRef) -> Option<Failed>,
         now: Timestamp,
-    ) -> Status {
+    ) -> DeploymentStatus {
         let started = before.filter(|before| before.execution == *execution);
         let failed: Vec<String> = self
             .ended(End::Failed)
             .map(|result| result.module.to_string())
             .collect();
-        let status = Status {
+        let status = DeploymentStatus {
             started_at: started.and_then(|before| before.started_at),
             approval: started.and_then(|before| before.approval.clone()),
             previous_state: plan.previous_state,
@@ -219,7 +217,7 @@ impl DeploymentOutcome {
             },
             modules: self.counts(),
             rollback: plan.rollback.clone(),
-            ..Status::new(self.state(), execution, now)
+            ..DeploymentStatus::new(self.state(), execution, now)
         };
         let status = status.naming(&failed);
         if self.is_good() {
@@ -243,7 +241,12 @@ impl DeploymentOutcome {
     /// The rollback that follows, if the plan asks for one and a module failed. `started_at` is when the execution was
     /// started.
     #[must_use]
-    pub fn next_rollback(&self, plan: &Plan, status: &Status, started_at: Timestamp) -> Option<NextRollback> {
+    pub fn next_rollback(
+        &self,
+        plan: &Plan,
+        status: &DeploymentStatus,
+        started_at: Timestamp,
+    ) -> Option<NextRollback> {
         let to = plan.on_failure_to.as_ref()?;
         self.ended(End::Failed).next()?;
         let cause = status.why.cause.as_ref().or(status.why.reason.as_ref());
@@ -351,7 +354,7 @@ mod tests {
         assert_eq!(status.why.cause.unwrap(), "g/c: The build failed");
         assert_eq!(
             status.why.reason.unwrap(),
-            "g/c failed: build failed; 1 of later groups never started; start it again when that is mended: what succeeded isn't done again"
+            "g/c failed: build failed; 1 of later groups never started; correct the cause and start it again: what succeeded isn't done again"
         );
     }
 

@@ -12,7 +12,7 @@ use super::changed_values::ChangedValue;
 use super::module_part::ModulePart;
 use super::preview_builds::Previews;
 use super::remote_source::FetchedSource;
-use super::rollback::Rollback;
+use super::rollback::DeploymentRollback;
 use crate::approval::ApprovalNeeded;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
@@ -28,7 +28,7 @@ use crate::started_by::StartedBy;
 
 /// The most of a plan's waves that may travel through the states. Payloads end at 256 KB, and the waves share one with
 /// the results of the modules.
-const MAX_TRAVELLING: usize = 150 * 1024;
+const MAX_INLINE_WAVES: usize = 150 * 1024;
 /// The maximum size of all inputs if only their keys travel. A payload ends at 256 KB (Step Functions Developer Guide,
 /// "Service quotas") and has more fields around them.
 const MAX_KEYS: usize = 250 * 1024;
@@ -113,7 +113,7 @@ pub struct Plan {
     pub whole: bool,
     /// Of a rollback, to what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollback: Option<Rollback>,
+    pub rollback: Option<DeploymentRollback>,
     /// The name of the execution to whose deployment it is rolled back if a module fails (`on_failure`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure_to: Option<String>,
@@ -177,7 +177,7 @@ pub fn spill_long_inputs(
     mut waves: Vec<Wave>,
     execution: &ExecutionArn,
 ) -> Result<(Vec<Wave>, Vec<StoredItem>)> {
-    let long = length(&waves) > MAX_TRAVELLING;
+    let long = length(&waves) > MAX_INLINE_WAVES;
     let mut stored = Vec::new();
     for item in waves.iter_mut().flat_map(|wave| &mut wave.items) {
         if !long && length(&item.input) <= MAX_INPUT {
@@ -197,7 +197,7 @@ pub fn spill_long_inputs(
         return Err(Error::new(
             ErrorName::Refused,
             format!(
-                "{count} modules are to be executed, more than Step Functions passes on at once; deploy them in parts, by \"only\""
+                "the plan runs {count} modules, more than Step Functions passes on at once; deploy them in parts by \"only\""
             ),
         ));
     }
@@ -409,10 +409,7 @@ mod tests {
         // A payload ends at 256 KB; the names here have the maximum length.
         assert!(length(&many) < MAX_KEYS, "{}", length(&many));
         let error = spill_long_inputs(wave(1000, 10), &execution).unwrap_err();
-        assert!(
-            error.message.contains("1000 modules are to be executed"),
-            "{error}"
-        );
+        assert!(error.message.contains("the plan runs 1000 modules"), "{error}");
         let (key, text) = &stored[7];
         let sent = StoredInput::of(&many[0].items[7].input).unwrap().unwrap();
         assert_eq!(&sent.key, key);

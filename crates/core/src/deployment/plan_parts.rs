@@ -1,8 +1,8 @@
 //! What a plan consists of, for its approval: the hash that an approval names, and what has changed since (decision 59).
 //!
-//! The planner makes the parts of each plan that waits, and again before an approved plan runs. The module workflow makes the
-//! part of its module ([`ModulePart`]) and compares it with the approved one, so that nothing else runs in its name. Values of
-//! upstream modules are apart from everything else: those that the same deployment is about to publish may differ.
+//! The planner makes the parts of each plan that waits, and again before an approved plan runs. The module workflow makes
+//! the part of its module ([`ModulePart`]) and compares it with the approved one, so that nothing else runs in its name.
+//! Values of upstream modules are separate, because a value that the same deployment is about to publish may differ.
 
 use std::collections::BTreeMap;
 
@@ -319,7 +319,7 @@ mod tests {
         error.message
     }
 
-    /// Whether values have to be those of the approval or not: what they are taken from does.
+    /// A changed reference voids the approval, even if values may differ.
     #[test]
     fn a_module_that_refers_to_something_else_is_not_what_was_approved() {
         let then = parts(part("b", 1, Some("vpc-1")));

@@ -9,51 +9,34 @@
 //! Waves run one after the other and end with the first failure. First come the groups in the order of the manifest,
 //! then the modules to destroy.
 
+mod draft;
+mod planning;
 mod removals;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest, Sha256};
-
-use super::changed_values::Planned;
+use self::draft::Planner;
+pub use self::draft::SHARED_NAME;
+pub use self::planning::Planning;
+use super::changed_values::PlannedInputs;
 use super::module_part::ModulePart;
 use super::order;
 use super::plan::{Item, Plan, PlannedAction, PlannedModule, Wave};
 pub use super::plannable::{PlannableGroup, PlannableModule};
 use super::preview_builds::Previews;
-use super::renames::Renames;
-use super::state::State;
-use crate::deployment::selection::{Forced, Selection};
+use super::state::DeploymentState;
+use crate::deployment::selection::Forced;
 use crate::error::{Error, ErrorName, Result};
-use crate::ids::{DeploymentId, ExecutionArn, ModuleId, hyphens};
+use crate::ids::ModuleId;
 use crate::module::change_detection::decide;
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployed_record::DeployedModule;
 use crate::module::destroy;
-use crate::module::destroy::Place;
-use crate::module::fingerprint::{Fingerprint, Versions, VersionsByTarget};
+use crate::module::destroy::TargetOrHome;
+use crate::module::fingerprint::{Fingerprint, Versions};
 use crate::module::metadata_reference::{ModuleRef, UpstreamMetadata};
 use crate::module::status;
 use crate::target::Target;
-
-/// The inputs of the planner.
-#[derive(Debug)]
-pub struct Planning<'a> {
-    /// The deployment.
-    pub deployment: &'a DeploymentId,
-    /// The execution that deploys.
-    pub execution: &'a ExecutionArn,
-    /// The stored state.
-    pub state: &'a State,
-    /// The versions of the parameters that modules refer to, in the Parameter Store of each module's target.
-    pub versions: &'a VersionsByTarget,
-    /// The renames, after which the state is given.
-    pub renames: &'a Renames,
-    /// The selected modules.
-    pub only: &'a Selection,
-    /// The maximum number of modules that run at once.
-    pub concurrency: u32,
-}
 
 /// Where the modules of groups go, each place once; home, which is `None`, is the first.
 #[must_use]
@@ -161,7 +144,7 @@ fn bringing(
 
 /// The modules that a plan deploys again: their records have the values that may change.
 #[must_use]
-pub fn deployed_again(plan: &Plan, state: &State) -> Vec<ModuleId> {
+pub fn deployed_again(plan: &Plan, state: &DeploymentState) -> Vec<ModuleId> {
     let deploys = plan
         .modules
         .iter()
@@ -199,7 +182,7 @@ pub fn add_changed_values(
             let resolved = module.options.clone().resolve(&module.id, &published);
             let unknown = CommitInfo::default();
             let none = Versions::new();
-            planned.changes = Planned {
+            planned.changes = PlannedInputs {
                 // What isn't published yet can't be shown.
                 options: resolved.as_ref().unwrap_or(&module.options),
                 versions: planning.versions.get(&module.options.target).unwrap_or(&none),
@@ -252,7 +235,7 @@ fn refuse_missing(
     match consumed.iter().find(is_missing) {
         Some(missing) => Err(Error::new(
             ErrorName::Blocked,
-            format!("it consumes {missing}, which isn't deployed and isn't part of this run"),
+            format!("it consumes {missing}, which is neither deployed nor part of this run"),
         )),
         None => Ok(()),
     }
@@ -263,14 +246,14 @@ fn about_to_publish(modules: &str) -> String {
 }
 
 /// The decision about a module of the repository.
-struct Decided {
+struct ModuleDecision {
     action: PlannedAction,
     reasons: Vec<String>,
     /// It is unchanged, but consumes values of other modules than its stored fingerprint names.
     renews: bool,
 }
 
-impl Decided {
+impl ModuleDecision {
     fn of(action: PlannedAction, reasons: Vec<String>) -> Self {
         Self {
             action,
@@ -280,33 +263,7 @@ impl Decided {
     }
 }
 
-/// A plan under construction.
-struct Planner<'a> {
-    planning: &'a Planning<'a>,
-    modules: Vec<PlannedModule>,
-    waves: Vec<Wave>,
-    /// The modules of earlier waves whose values may change, with their actions.
-    before: BTreeMap<ModuleRef, PlannedAction>,
-    /// The modules with an execution: after it, their stored fingerprints name the upstream modules of the manifest.
-    renewed: BTreeSet<ModuleRef>,
-    /// What the modules with an execution are deployed from.
-    parts: BTreeMap<ModuleRef, ModulePart>,
-    warnings: Vec<String>,
-}
-
 impl<'a> Planner<'a> {
-    fn new(planning: &'a Planning<'a>) -> Self {
-        Self {
-            planning,
-            modules: Vec::new(),
-            waves: Vec::new(),
-            before: BTreeMap::new(),
-            renewed: BTreeSet::new(),
-            parts: BTreeMap::new(),
-            warnings: Vec::new(),
-        }
-    }
-
     /// Decides on a module of the repository.
     fn module(&self, module: &PlannableModule, force: bool) -> PlannedModule {
         let consumed = module.options.parameters.upstreams();
@@ -316,7 +273,7 @@ impl<'a> Planner<'a> {
             .collect();
         let decided = self
             .decide(module, force, &consumed, &pending)
-            .unwrap_or_else(|blocked| Decided::of(PlannedAction::Blocked, vec![blocked.message]));
+            .unwrap_or_else(|blocked| ModuleDecision::of(PlannedAction::Blocked, vec![blocked.message]));
         let redeploy_if_changed: Vec<String> = match decided.action {
             PlannedAction::Unchanged => pending.iter().map(ToString::to_string).collect(),
             _ => Vec::new(),
@@ -346,7 +303,7 @@ impl<'a> Planner<'a> {
         force: bool,
         consumed: &[ModuleRef],
         pending: &[&ModuleRef],
-    ) -> Result<Decided> {
+    ) -> Result<ModuleDecision> {
         let (state, id) = (self.planning.state, &module.id);
         if let Some(why) = self.planning.renames.blocked.get(&ModuleRef::from(id)) {
             return Err(Error::new(ErrorName::Blocked, why.clone()));
@@ -363,8 +320,12 @@ impl<'a> Planner<'a> {
         let moved = |reasons: Vec<String>| {
             let target = module.options.target.as_ref();
             let from = destroy::moves_from(status.as_ref(), target);
-            let move_ =
-                from.map(|from| format!("moves from {from} to {}; destroyed there first", Place(target)));
+            let move_ = from.map(|from| {
+                format!(
+                    "moves from {from} to {}; destroyed there first",
+                    TargetOrHome(target)
+                )
+            });
             renamed.clone().into_iter().chain(move_).chain(reasons).collect()
         };
         let options = match module.options.clone().resolve(id, &published) {
@@ -374,7 +335,7 @@ impl<'a> Planner<'a> {
             Err(_) => {
                 let waits: Vec<String> = pending.iter().map(ToString::to_string).collect();
                 let reasons = moved(vec![about_to_publish(&waits.join(", "))]);
-                return Ok(Decided::of(PlannedAction::Deploy, reasons));
+                return Ok(ModuleDecision::of(PlannedAction::Deploy, reasons));
             }
         };
         let of_target = self.planning.versions.get(&options.target);
@@ -388,22 +349,22 @@ impl<'a> Planner<'a> {
         let decision = decide(&fingerprint, stored.as_ref(), status.as_ref(), force);
         if decision.changed {
             let reasons = self.without_passing(decision.reasons, module);
-            return Ok(Decided::of(PlannedAction::Deploy, moved(reasons)));
+            return Ok(ModuleDecision::of(PlannedAction::Deploy, moved(reasons)));
         }
         if renamed.is_some() {
-            return Ok(Decided::of(PlannedAction::Deploy, moved(Vec::new())));
+            return Ok(ModuleDecision::of(PlannedAction::Deploy, moved(Vec::new())));
         }
         let redeployed = match options.redeploy_with_dependencies {
             true => self.deployed_before(pending),
             false => Vec::new(),
         };
         Ok(if redeployed.is_empty() {
-            Decided {
+            ModuleDecision {
                 renews: decision.renews,
-                ..Decided::of(PlannedAction::Unchanged, decision.reasons)
+                ..ModuleDecision::of(PlannedAction::Unchanged, decision.reasons)
             }
         } else {
-            Decided::of(PlannedAction::Deploy, redeployed)
+            ModuleDecision::of(PlannedAction::Deploy, redeployed)
         })
     }
 
@@ -417,8 +378,8 @@ impl<'a> Planner<'a> {
             .collect()
     }
 
-    /// The reasons without the values that upstream modules have published and are about to replace. Such a value may be the
-    /// one of a deployment that failed, and the next one may be that of the last success again.
+    /// The reasons without the values that upstream modules have published and are about to replace. Such a value
+    /// may come from a failed deployment and be replaced in this run.
     fn without_passing(&self, mut reasons: Vec<String>, module: &PlannableModule) -> Vec<String> {
         let is_deployed = |upstream: &ModuleRef| self.before.get(upstream) == Some(&PlannedAction::Deploy);
         for (parameter, by) in known_later(module, is_deployed) {
@@ -436,21 +397,6 @@ impl<'a> Planner<'a> {
     fn renamed_from(&self, module: &PlannableModule) -> Option<ModuleRef> {
         let renamed = &self.planning.renames.from;
         renamed.get(&ModuleRef::from(&module.id)).cloned()
-    }
-
-    fn name(&self, module: &ModuleId) -> String {
-        execution_name(self.planning.execution, module)
-    }
-
-    fn wave(&mut self, concurrency: Option<u32>, items: impl Iterator<Item = Item>) {
-        let items: Vec<Item> = items.collect();
-        if !items.is_empty() {
-            let most = self.planning.concurrency;
-            self.waves.push(Wave {
-                concurrency: concurrency.unwrap_or(most).clamp(1, most),
-                items,
-            });
-        }
     }
 
     /// Adds a decided module, so that later modules see that its values may change.
@@ -480,12 +426,6 @@ impl<'a> Planner<'a> {
             &resolved,
             versions,
         )
-    }
-
-    fn id(&self, module: &ModuleRef) -> ModuleId {
-        self.planning
-            .deployment
-            .module(module.group.clone(), module.module.clone())
     }
 
     /// The groups in the order in which they were deployed.
@@ -542,19 +482,6 @@ impl<'a> Planner<'a> {
         };
         (plan, self.waves)
     }
-}
-
-/// How much of the deployment's execution name the names of its modules' executions contain: half a UUID, enough to
-/// find them all in the logs (docs/observability.md).
-pub const SHARED_NAME: usize = 22;
-
-/// A readable name: it contains the deployment's execution, and a digest that makes it unique (Step Functions: up to 80
-/// characters).
-fn execution_name(of: &ExecutionArn, module: &ModuleId) -> String {
-    let digest = hex::encode(Sha256::digest(format!("{}/{module}", of.as_str())));
-    let readable: String = hyphens(&module.module_name()).chars().take(40).collect();
-    let shared: String = of.name().chars().take(SHARED_NAME).collect();
-    format!("{readable}-{shared}-{}", &digest[..16])
 }
 
 #[cfg(test)]

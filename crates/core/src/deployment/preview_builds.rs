@@ -1,8 +1,9 @@
 //! The builds of previews, a step at a time: what is stored beside the plan between two steps.
 //!
-//! A step starts builds up to a maximum that runs at once, looks at those that run, and keeps what ended. A step that runs again finds
-//! the stored state as it was, and a build that was started and not noted is found by its idempotency token. What goes wrong
-//! with one module is that module's result. All of it is bounded in time, and a build that nobody waits for ends by itself.
+//! A step starts builds up to a maximum, looks at the running builds, and stores the results of builds that ended. A step
+//! that runs again finds the stored state as it was, and a build that was started and not noted is found by its
+//! idempotency token. A problem with one module is that module's result. The time for all previews is bounded, and a
+//! build that nobody waits for ends by itself.
 
 use std::collections::BTreeSet;
 

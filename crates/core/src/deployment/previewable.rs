@@ -1,11 +1,11 @@
 //! Which modules of a plan have previews, and whether they may run.
 //!
-//! Commands of a repository run only where somebody who may deploy has asked for the plan, or where a deployment waits for an
-//! approval. A plan that others may start has none, whatever its input says: `{stack}-plan`, which pull requests start, takes the
-//! field away ([`Wanted::of`]), and what only planners upload is never run.
+//! Commands of a repository run only where somebody who may deploy has asked for the plan, or where a deployment waits
+//! for an approval. A plan that other people may start has no previews, whatever its input says. `{stack}-plan`, which
+//! pull requests start, removes the field ([`Wanted::of`]), and nothing of an upload by planners is ever run.
 
 use super::preview_builds::{ModulePreview, Previews, Progress};
-use crate::deployment::input::{Action, DeploymentInput};
+use crate::deployment::input::{DeploymentAction, DeploymentInput};
 use crate::deployment::plan::{Plan, PlannedAction, PlannedModule};
 use crate::deployment::planner::{PlannableGroup, PlannableModule, Planning};
 use crate::error::Result;
@@ -35,16 +35,15 @@ pub enum Wanted {
 }
 
 /// Why nothing runs.
-const NOT_ASKED: &str =
-    "nobody who may deploy asked for it (seedflow plan --preview); the plan of a pull request runs none";
+const NOT_ASKED: &str = "no person with the right to deploy asked for previews (seedflow plan --preview); the plan of a pull request runs none";
 const PLANNED_ONLY: &str =
-    "the repository was uploaded to be planned only, as pull requests are; nothing of it runs";
+    "the repository was uploaded for planning only, like a pull request; nothing of it runs";
 
 impl Wanted {
     /// What an input asks for. `needs_approval` is whether the plan waits, or may have to by the deployment's rules.
     #[must_use]
     pub fn of(request: &DeploymentInput, needs_approval: bool) -> Self {
-        let Action::Deploy { source, .. } = &request.action else {
+        let DeploymentAction::Deploy { source, .. } = &request.action else {
             return Self::Not("only a deployment of a repository runs previews");
         };
         let is_asked = match request.plan_only {
@@ -137,7 +136,7 @@ fn module_plan(
     let versions = planning.versions.get(&options.target).unwrap_or(&none);
     let status = state.status_of(&module.id).ok().flatten();
     Ok(plan::Plan {
-        action: input::Action::Deploy,
+        action: input::ModuleAction::Deploy,
         module: module.id.clone(),
         former_names: rename::names_to_keep(status.as_ref(), options.target.as_ref()),
         source: Source {
@@ -170,7 +169,7 @@ mod tests {
     use crate::deployment::planner;
     use crate::deployment::renames::Renames;
     use crate::deployment::selection::{Forced, Selection};
-    use crate::deployment::state::State;
+    use crate::deployment::state::DeploymentState;
     use crate::ids::{DeploymentId, ExecutionArn, ModuleId, Name, ParameterKind};
     use crate::module::fingerprint::{VersionsByTarget, deployspec_digest};
     use crate::module::input::Options;
@@ -276,7 +275,7 @@ mod tests {
         let planning = Planning {
             deployment: &deployment,
             execution: &ExecutionArn::new("arn:aws:states:r:1:execution:d:e"),
-            state: &State::of(&deployment, stored),
+            state: &DeploymentState::of(&deployment, stored),
             renames: &Renames::default(),
             versions: &VersionsByTarget::new(),
             only: &Selection(Vec::new()),

@@ -1,8 +1,9 @@
 //! Previews: what the `preview` phases of modules say of a plan before it runs (decision 68).
 //!
 //! The planner finds the modules that a plan deploys and that have such phases ([`super::previewable`]). Their builds are
-//! started, looked at and ended in steps, between which the state machine waits ([`super::preview_builds`]). The results are
-//! shown beside the plan. They are information: no hash has them, no rule gets them, and none of them makes a plan fail.
+//! started, looked at and ended in steps, between which the state machine waits ([`super::preview_builds`]). The results
+//! are shown beside the plan. They are information: they are in no hash, no rule gets them, and no preview makes a plan
+//! fail.
 
 use serde::{Deserialize, Serialize};
 

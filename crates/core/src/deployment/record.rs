@@ -1,8 +1,8 @@
 //! The record of a deployment, by which a whole deployment is rolled back (decision 62).
 //!
-//! Each success of a whole deployment writes it anew: which modules there were then, in which order of groups, and when it
-//! ended. The bucket keeps earlier versions, as of the records of modules (decision 52). What each module was at that time is
-//! in the module's own records: the last one that is not later.
+//! Each success of a whole deployment writes it anew, with the modules, the order of the groups, and the time. The bucket
+//! keeps earlier versions, as it does for the records of modules (decision 52). The state of a module at that time is in
+//! the newest of the module's own records that is not later.
 
 use std::collections::BTreeSet;
 
@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 use super::outcome::{DeploymentOutcome, End};
 use super::plan::Plan;
 use super::planner::{PlannableGroup, PlannableModule};
-use super::rollback::{Rollback, To};
-use super::state::State;
+use super::rollback::{DeploymentRollback, To};
+use super::state::DeploymentState;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::{DeploymentId, ExecutionArn, ModuleId, Name};
 use crate::module::commit_info::CommitInfo;
 use crate::module::deployed_record::DeployedModule;
 use crate::module::metadata_reference::ModuleRef;
-use crate::module::state::State as Ended;
+use crate::module::state::State;
 
 /// The number of versions in which a rollback looks, the newest first.
 pub const MAX_VERSIONS: i32 = 1000;
@@ -58,8 +58,8 @@ impl DeploymentRecord {
         execution: &ExecutionArn,
         now: Timestamp,
     ) -> Option<Self> {
-        let was_good = matches!(plan.previous_state, Some(Ended::Succeeded | Ended::Unchanged));
-        let is_known = outcome.state() == Ended::Unchanged && was_good;
+        let was_good = matches!(plan.previous_state, Some(State::Succeeded | State::Unchanged));
+        let is_known = outcome.state() == State::Unchanged && was_good;
         let stays = |end: End| matches!(end, End::Succeeded | End::Unchanged);
         let modules: Vec<ModuleRef> = outcome
             .results
@@ -79,14 +79,14 @@ impl DeploymentRecord {
 
     /// Whether this is what is deployed: the same modules, and none failed or was deployed since.
     #[must_use]
-    pub fn is_deployed(&self, state: &State) -> bool {
+    pub fn is_deployed(&self, state: &DeploymentState) -> bool {
         let then: BTreeSet<&ModuleRef> = self.modules.iter().collect();
         let deployed = state.deployed();
         let now: BTreeSet<&ModuleRef> = deployed.iter().collect();
         let is_as_then = |module: &&ModuleRef| {
             let status = state.status_of(&self.id(module)).ok().flatten();
             status.is_some_and(|status| {
-                matches!(status.state, Ended::Succeeded | Ended::Unchanged)
+                matches!(status.state, State::Succeeded | State::Unchanged)
                     && status.deployed_at.is_some_and(|at| at <= self.ended_at)
             })
         };
@@ -128,8 +128,8 @@ impl DeploymentRecord {
 
     /// What a plan says of the rollback to this record.
     #[must_use]
-    pub fn rollback(&self) -> Rollback {
-        Rollback {
+    pub fn rollback(&self) -> DeploymentRollback {
+        DeploymentRollback {
             to: self.execution.name().to_owned(),
             ended_at: self.ended_at,
             after: None,
@@ -166,14 +166,14 @@ fn input(record: &DeployedModule) -> Value {
 pub struct Search<'a> {
     deployment: &'a DeploymentId,
     to: To,
-    state: &'a State,
+    state: &'a DeploymentState,
     found: Option<DeploymentRecord>,
 }
 
 impl<'a> Search<'a> {
     /// A search for an execution, or without one for the last success that is not what is deployed now.
     #[must_use]
-    pub const fn new(deployment: &'a DeploymentId, to: To, state: &'a State) -> Self {
+    pub const fn new(deployment: &'a DeploymentId, to: To, state: &'a DeploymentState) -> Self {
         Self {
             deployment,
             to,
@@ -231,7 +231,7 @@ pub fn missing(record: &DeploymentRecord, missing: &[(ModuleId, String)]) -> Err
     Error::new(
         ErrorName::SourceNotFound,
         format!(
-            "nothing was started: {}; without these, what {} left can't be deployed again as a whole: roll back the others one by one, or deploy a repository that works",
+            "nothing was started: {}; without these, the state after {} can't be deployed again as a whole; roll back the other modules one by one, or deploy a working repository",
             excerpt(&named.join("; "), MAX_NAMED),
             record.execution.name(),
         ),

@@ -61,7 +61,7 @@ pub fn replaced(sources: &[RemoteSource]) -> Error {
     Error::new(
         ErrorName::InvalidManifest,
         format!(
-            "the manifest names {}, and named other sources when this execution began; the repository was replaced meanwhile, so start a new execution",
+            "the manifest names {}, but named other sources when this execution began; the repository was replaced while it ran; start a new one",
             excerpt(&named.join(", "), 1000)
         ),
     )

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::plannable::{PlannableGroup, PlannableModule};
 use super::selection::Selection;
-use super::state::State;
+use super::state::DeploymentState;
 use crate::error::Result;
 use crate::ids::{ExecutionArn, ModuleId};
 use crate::module::metadata_reference::ModuleRef;
@@ -31,7 +31,7 @@ impl Renames {
     #[must_use]
     pub fn apply(
         groups: &mut [PlannableGroup],
-        state: &mut State,
+        state: &mut DeploymentState,
         only: &Selection,
         execution: &ExecutionArn,
     ) -> Self {
@@ -68,7 +68,7 @@ impl Renames {
 /// execution that was interrupted.
 fn renamed(
     module: &PlannableModule,
-    state: &State,
+    state: &DeploymentState,
     execution: &ExecutionArn,
 ) -> Result<Option<(ModuleRef, Option<Status>)>> {
     let id: &ModuleId = &module.id;

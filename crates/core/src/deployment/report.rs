@@ -1,18 +1,23 @@
 //! The report of a deployment's execution: its status, its plan, and the result of each module.
 //!
-//! It is written twice: at the start, without results, so that a page can show the work in progress; and at the end.
+//! It is written at the start, without results, so that a page can show the work in progress, and again at the end.
 
 use serde_json::{Value, json};
 
 use super::outcome::ModuleResult;
 use super::plan::{Plan, PlannedModule};
 use super::previews::Preview;
-use super::status::Status;
+use super::status::DeploymentStatus;
 
 /// The report; `results` is empty until the end, and where the execution was ended from outside. `previews` are those that an
 /// approver saw.
 #[must_use]
-pub fn report(plan: &Plan, status: &Status, results: &[ModuleResult], previews: &[Preview]) -> Value {
+pub fn report(
+    plan: &Plan,
+    status: &DeploymentStatus,
+    results: &[ModuleResult],
+    previews: &[Preview],
+) -> Value {
     json!({
         "deployment": plan.deployment, "execution": status.execution, "written_at": status.updated_at,
         "status": status, "plan": modules(plan), "sources": plan.sources, "warnings": warnings(plan),

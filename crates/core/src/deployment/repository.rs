@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as ReadBytes, Seek};
 
 use super::planner;
-use crate::deployment::archives::{Archives, Content, ModuleDigest as Files};
+use crate::deployment::archives::{Archives, Content, ModuleDigest};
 use crate::deployment::manifest;
 use crate::deployment::manifest::{Diagnostic, LoadContext};
 use crate::deployment::remote_source::{FetchedSource, RemoteSource, SourcePath};
@@ -54,7 +54,7 @@ pub struct LoadedRepository<R> {
     pub targets: TargetsAsked,
     groups: Vec<manifest::Group>,
     /// The files of each module, in the order of the groups' modules.
-    files: Vec<(Content, Files)>,
+    files: Vec<(Content, ModuleDigest)>,
     archives: Archives<R>,
 }
 
@@ -96,7 +96,7 @@ impl<R> Found<R> {
             return Err(Error::new(
                 ErrorName::InvalidManifest,
                 format!(
-                    "the manifest: found the deployment {found}, expected {locked}, which it described when this execution began; the repository was replaced meanwhile, so start a new execution"
+                    "manifest: expected the deployment {locked}, found {found}; the repository was replaced while this execution ran; start a new one"
                 ),
             ));
         }
@@ -186,7 +186,7 @@ fn read_files<R: ReadBytes + Seek>(
     archives: &mut Archives<R>,
     groups: &[manifest::Group],
     maxima: &Maxima,
-) -> Result<Vec<(Content, Files)>> {
+) -> Result<Vec<(Content, ModuleDigest)>> {
     let modules: Vec<&manifest::Module> = groups.iter().flat_map(|group| &group.modules).collect();
     let contents: Vec<Content> = modules
         .iter()
@@ -202,7 +202,7 @@ fn read_files<R: ReadBytes + Seek>(
 
 /// Refuses invalid deployspecs, and templates of modules' roles, with the errors of all modules; what several modules share
 /// counts once.
-fn refuse_invalid(modules: &[&manifest::Module], files: &[Files], maxima: &Maxima) -> Result<()> {
+fn refuse_invalid(modules: &[&manifest::Module], files: &[ModuleDigest], maxima: &Maxima) -> Result<()> {
     let mut seen = BTreeSet::new();
     let (mut deployspecs, mut stacks) = (Vec::new(), Vec::new());
     for (module, files) in modules.iter().zip(files) {
@@ -241,7 +241,7 @@ fn refuse_invalid(modules: &[&manifest::Module], files: &[Files], maxima: &Maxim
 }
 
 /// The fields of the modules' deployspecs that have no effect; a folder of several modules counts once.
-fn unknown_fields(files: &[(Content, Files)], strict: bool) -> Result<Vec<Diagnostic>> {
+fn unknown_fields(files: &[(Content, ModuleDigest)], strict: bool) -> Result<Vec<Diagnostic>> {
     let mut unknown = Vec::new();
     let mut seen = BTreeSet::new();
     for (content, files) in files {
@@ -339,7 +339,7 @@ impl Commits {
 }
 
 /// A module in the form that the planner takes.
-fn plannable(module: &manifest::Module, files: &Files, force: bool) -> planner::PlannableModule {
+fn plannable(module: &manifest::Module, files: &ModuleDigest, force: bool) -> planner::PlannableModule {
     planner::PlannableModule {
         id: module.id.clone(),
         options: Options {
@@ -383,7 +383,7 @@ mod tests {
         assert!(
             replaced
                 .message
-                .contains("found the deployment p/prod, expected p/dev"),
+                .contains("expected the deployment p/dev, found p/prod"),
             "{replaced}"
         );
     }

@@ -1,7 +1,7 @@
-//! What is known of the rollback of a deployment: to which execution, and after which failure.
+//! The data of a deployment's rollback: the execution to go back to, and the failure before it.
 //!
-//! A rollback by request names neither or the execution. One that a failed deployment starts by itself (`on_failure`) also
-//! names the failure. If the rollback fails too, both causes are reported.
+//! A rollback by request names the execution or nothing. A rollback that a failed deployment starts by itself
+//! (`on_failure`) also names the failure. If the rollback fails too, both causes are reported.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -12,16 +12,16 @@ use crate::formats::json_fields::JsonFields;
 use crate::ids::{DeploymentId, ExecutionArn, ExecutionName};
 use crate::policy::version_of;
 
-/// The longest cause of the failure that travels with a rollback.
+/// Longest cause of the failure that is passed on with a rollback.
 const MAX_CAUSE: usize = 1000;
-/// The most of it that a message about the rollback's own failure has.
+/// Longest part of that cause in the message about a failed rollback.
 const MAX_FIRST: usize = 120;
-/// The longest name of an execution that the name of its rollback has as a whole.
+/// Longest execution name that fits unshortened into its rollback's name.
 const MAX_NAMED: usize = 66;
 
 /// A rollback, in a plan and in a status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rollback {
+pub struct DeploymentRollback {
     /// The name of the execution whose deployment is deployed again.
     pub to: String,
     /// When that had ended.

@@ -10,8 +10,8 @@ use super::plan_json::{PlanJson, Scope};
 use crate::error::{Error, ErrorName, Result};
 use crate::ids::{DeploymentId, ExecutionArn};
 use crate::module;
-use crate::module::definition::{DefinedSource, Definition, Surroundings};
-use crate::module::input::Action;
+use crate::module::definition::{DefinedSource, Definition, StackDefaults};
+use crate::module::input::ModuleAction;
 use crate::module::metadata_reference::ModuleRef;
 use crate::policy::rego::RuleResult;
 
@@ -31,15 +31,15 @@ pub struct StartingModule<'a> {
 impl StartingModule<'_> {
     /// The plan of this module alone. As in a deployment's plan, what is destroyed has no definition.
     #[must_use]
-    pub fn json(&self, around: &Surroundings<'_>) -> PlanJson {
+    pub fn json(&self, defaults: &StackDefaults<'_>) -> PlanJson {
         let plan = self.plan;
         let (action, name) = match plan.action {
-            Action::Deploy => (PlannedAction::Deploy, "deploy"),
-            Action::Destroy => (PlannedAction::Destroy, "destroy"),
+            ModuleAction::Deploy => (PlannedAction::Deploy, "deploy"),
+            ModuleAction::Destroy => (PlannedAction::Destroy, "destroy"),
         };
         let definition = || {
             let digest = &plan.fingerprint.bundle;
-            Box::new(Definition::of(self.source(), digest, &plan.options, around))
+            Box::new(Definition::of(self.source(), digest, &plan.options, defaults))
         };
         let module = PlannedModule {
             module: ModuleRef::from(&plan.module),
@@ -48,7 +48,7 @@ impl StartingModule<'_> {
             moves: self.planned.is_some_and(|planned| planned.moves),
             reasons: self.reasons.to_vec(),
             changes: Vec::new(),
-            definition: (plan.action == Action::Deploy).then(definition),
+            definition: (plan.action == ModuleAction::Deploy).then(definition),
             redeploy_if_changed: Vec::new(),
             execution: None,
         };
@@ -95,7 +95,7 @@ impl StartingModule<'_> {
 
     fn unapproved(&self, result: &RuleResult) -> Error {
         let message = format!(
-            "{}: the rules {} want an approval ({}), and this execution is not part of a plan of the deployment that was approved and still runs; start the whole deployment, with \"only\" for one module",
+            "{}: the rules {} want an approval ({}), but this execution belongs to no approved plan that still runs; start the whole deployment, with \"only\" for one module",
             self.plan.module,
             result.document,
             result.approvals().join(". ")
@@ -179,7 +179,7 @@ mod tests {
             image: "i".to_owned(),
             privileged: false,
         };
-        let around = Surroundings {
+        let defaults = StackDefaults {
             home: &home,
             build: &build,
         };
@@ -190,7 +190,7 @@ mod tests {
                 planned,
                 approved: false,
             };
-            json!(module.json(&around))
+            json!(module.json(&defaults))
         };
         let part = see(&plan, found.as_ref());
         assert_eq!(
@@ -208,7 +208,7 @@ mod tests {
         );
         let alone = see(&plan, None);
         assert_eq!(alone["modules"][0]["definition"]["source"]["kind"], "bundle");
-        plan.action = Action::Destroy;
+        plan.action = ModuleAction::Destroy;
         let destroyed = see(&plan, None);
         assert_eq!(destroyed["counts"], json!({"destroy": 1}));
         assert!(destroyed["modules"][0].get("definition").is_none(), "{destroyed}");

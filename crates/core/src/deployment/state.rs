@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::status::Status as DeploymentStatus;
+use super::status::DeploymentStatus;
 use crate::error::Result;
 use crate::ids::DeploymentId;
 use crate::ids::{ModuleId, Name, ParameterKind};
@@ -19,7 +19,7 @@ use crate::module::stored_parameters::ModuleParameters;
 
 /// The stored state of a deployment.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct State {
+pub struct DeploymentState {
     /// Parameters by `{group}-{module}`.
     stored: BTreeMap<String, ModuleParameters>,
     /// The marks of the modules that were renamed, by their `{group}-{module}`.
@@ -28,7 +28,7 @@ pub struct State {
     pub status: Option<DeploymentStatus>,
 }
 
-impl State {
+impl DeploymentState {
     /// Groups parameters by module; `parameters` are names with resolved values.
     #[must_use]
     pub fn of(deployment: &DeploymentId, parameters: impl IntoIterator<Item = (String, String)>) -> Self {
@@ -178,7 +178,7 @@ mod tests {
             json!({"state": state, "updated_at": "2026-11-29T12:00:00Z", "group": "g", "module": module, "execution": "e"})
                 .to_string()
         };
-        let state = State::of(
+        let state = DeploymentState::of(
             &deployment(),
             [
                 ("/sf/p/d/g-typo/status".to_owned(), status("typo", "REFUSED")),
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn parameters_are_sorted_by_module_and_owned_by_the_module_of_the_status() {
         let status = |group: &str, module: &str| json!({"group": group, "module": module}).to_string();
-        let state = State::of(
+        let state = DeploymentState::of(
             &deployment(),
             [
                 ("/sf/p/d/a-b-c/status".to_owned(), status("a-b", "c")),

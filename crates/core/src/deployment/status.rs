@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::current::Whole;
-use super::rollback::{NextRollback, Rollback};
+use super::rollback::{DeploymentRollback, NextRollback};
 use crate::approval::{ApprovalState, ApprovalSummary};
 use crate::ids::ExecutionArn;
 use crate::module::commit_info::CommitInfo;
@@ -20,7 +20,7 @@ const MAX_NAMED: usize = 20;
 
 /// The content of the parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
+pub struct DeploymentStatus {
     /// The deployment's state.
     pub state: State,
     /// The final state of the previous execution.
@@ -50,7 +50,7 @@ pub struct Status {
     pub failed: Vec<String>,
     /// Of a rollback, to what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollback: Option<Rollback>,
+    pub rollback: Option<DeploymentRollback>,
     /// The approval that the plan of the last execution waits or waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalSummary>,
@@ -59,7 +59,7 @@ pub struct Status {
     pub why: Explanation,
 }
 
-impl Status {
+impl DeploymentStatus {
     /// A status of an execution, with nothing but its state.
     #[must_use]
     pub fn new(state: State, execution: &ExecutionArn, now: Timestamp) -> Self {
@@ -81,7 +81,7 @@ impl Status {
     }
 
     /// The request of an execution was refused before anything ran. The report and the event have this status; the
-    /// deployment keeps its own ([`Status::beside`]).
+    /// deployment keeps its own ([`DeploymentStatus::beside`]).
     #[must_use]
     pub fn refuse(
         before: Option<&Self>,
@@ -102,7 +102,7 @@ impl Status {
     }
 
     /// The plan of an execution waits for a person. The report and the event have this status; the deployment keeps its own
-    /// ([`Status::keeping`]).
+    /// ([`DeploymentStatus::keeping`]).
     #[must_use]
     pub fn wait(before: Option<&Self>, approval: ApprovalSummary, now: Timestamp) -> Self {
         let status = Self {
@@ -251,7 +251,7 @@ impl Status {
     }
 }
 
-explained!(Status);
+explained!(DeploymentStatus);
 
 #[cfg(test)]
 mod tests {
@@ -269,17 +269,17 @@ mod tests {
             outcome: None,
             commit_info: CommitInfo::default(),
         };
-        let end = |before| Status::end(before, State::Aborted, &me, &failure, now);
-        let running = Status {
+        let end = |before| DeploymentStatus::end(before, State::Aborted, &me, &failure, now);
+        let running = DeploymentStatus {
             groups: vec!["g".into()],
-            ..Status::new(State::InProgress, &me, now)
+            ..DeploymentStatus::new(State::InProgress, &me, now)
         };
         let ended = end(Some(running.clone())).unwrap();
         assert_eq!((ended.state, &ended.groups), (State::Aborted, &running.groups));
         assert_eq!(ended.why.error.as_deref(), Some("ExecutionAborted"));
         assert_eq!(ended.why.cause.as_deref(), Some("The execution was stopped"));
         assert!(ended.is_final_of(&me) && !running.is_final_of(&me));
-        let other = Status::new(State::InProgress, &ExecutionArn::new("other"), now);
+        let other = DeploymentStatus::new(State::InProgress, &ExecutionArn::new("other"), now);
         assert!(!ended.is_final_of(&other.execution));
         for before in [None, Some(ended), Some(other)] {
             assert_eq!(end(before), None);
@@ -290,16 +290,16 @@ mod tests {
     fn a_plan_that_waits_leaves_the_state_as_it_was_until_it_is_decided_on() {
         let (one, two) = (ExecutionArn::new("x:one"), ExecutionArn::new("x:two"));
         let now = Timestamp::UNIX_EPOCH;
-        let good = Status {
+        let good = DeploymentStatus {
             groups: vec!["g".into()],
-            ..Status::new(State::Succeeded, &one, now)
+            ..DeploymentStatus::new(State::Succeeded, &one, now)
         };
         let request: ApprovalRequest = serde_json::from_value(serde_json::json!({
             "project": "p", "deployment": "d", "execution": two, "plan": "c0ffee", "reasons": ["r"], "expires_after_seconds": 9,
             "commit": "c2", "requested_at": now, "expires_at": now,
         }))
         .unwrap();
-        let waiting = Status::wait(Some(&good), ApprovalSummary::of(request, None), now);
+        let waiting = DeploymentStatus::wait(Some(&good), ApprovalSummary::of(request, None), now);
         assert_eq!(
             (
                 waiting.state,
@@ -312,7 +312,7 @@ mod tests {
         assert_eq!((stored.state, &stored.execution), (State::Succeeded, &one));
         assert!(stored.approval.as_ref().unwrap().waits());
         assert_eq!(
-            Status::wait(Some(&stored), stored.approval.clone().unwrap(), now),
+            DeploymentStatus::wait(Some(&stored), stored.approval.clone().unwrap(), now),
             waiting
         );
         // Of a deployment that was never deployed, the wait is the state until it is refused.
@@ -325,12 +325,18 @@ mod tests {
             outcome: None,
             commit_info: CommitInfo::default(),
         };
-        assert_eq!(Status::end_of_wait(Some(&stored), &one, &failure, now), None);
+        assert_eq!(
+            DeploymentStatus::end_of_wait(Some(&stored), &one, &failure, now),
+            None
+        );
         for before in [&stored, &first] {
-            let ended = Status::end_of_wait(Some(before), &two, &failure, now).unwrap();
+            let ended = DeploymentStatus::end_of_wait(Some(before), &two, &failure, now).unwrap();
             let kept = ended.keeping(Some(before));
             assert_eq!(kept.approval.as_ref().unwrap().state, ApprovalState::Ended);
-            assert_eq!(Status::end_of_wait(Some(&kept), &two, &failure, now), None);
+            assert_eq!(
+                DeploymentStatus::end_of_wait(Some(&kept), &two, &failure, now),
+                None
+            );
             let expected = if before.state == State::Succeeded {
                 State::Succeeded
             } else {
@@ -344,13 +350,13 @@ mod tests {
     fn a_refusal_leaves_the_state_as_it_was() {
         let (one, two) = (ExecutionArn::new("one"), ExecutionArn::new("two"));
         let now = Timestamp::UNIX_EPOCH;
-        let good = Status {
+        let good = DeploymentStatus {
             groups: vec!["g".into()],
-            ..Status::new(State::Succeeded, &one, now)
+            ..DeploymentStatus::new(State::Succeeded, &one, now)
         };
         let commit = CommitInfo::of_commit(Some("c2"), None);
         let why = ("InvalidManifest", "deployment.yaml:6: path: found nothing");
-        let refusal = Status::refuse(Some(&good), &two, why, &commit, now);
+        let refusal = DeploymentStatus::refuse(Some(&good), &two, why, &commit, now);
         assert_eq!(
             (
                 refusal.state,
@@ -362,14 +368,17 @@ mod tests {
         let stored = refusal.clone().beside(Some(&good));
         assert!(stored.has_refused(&two));
         assert_eq!(
-            Status {
+            DeploymentStatus {
                 why: Explanation::default(),
                 ..stored.clone()
             },
             good
         );
-        assert_eq!(Status::refuse(Some(&stored), &two, why, &commit, now), refusal);
-        let first = Status::refuse(None, &two, why, &commit, now).beside(None);
+        assert_eq!(
+            DeploymentStatus::refuse(Some(&stored), &two, why, &commit, now),
+            refusal
+        );
+        let first = DeploymentStatus::refuse(None, &two, why, &commit, now).beside(None);
         assert_eq!((first.state, first.state_before(&one)), (State::Refused, None));
     }
 }

@@ -1,10 +1,10 @@
-//! What a deployment needs of its targets, and what is wrong with them. All of it is reported at once, while planning: of the targets
-//! that modules go to, and of those where the plan destroys modules.
+//! What a deployment needs of its targets, and what is wrong with them. Planning reports all problems at once: those of
+//! targets that modules go to, and those of targets where the plan destroys modules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::{Plan, PlannedAction, PlannedModule};
-use super::state::State;
+use super::state::DeploymentState;
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::module::destroy;
 use crate::module::metadata_reference::ModuleRef;
@@ -97,7 +97,7 @@ impl TargetProblems {
 /// The targets where a plan destroys modules, with these: modules that leave, and those that move. What left nothing is only
 /// forgotten, which needs no target.
 #[must_use]
-pub fn left(plan: &Plan, state: &State) -> BTreeMap<Target, Vec<ModuleRef>> {
+pub fn left(plan: &Plan, state: &DeploymentState) -> BTreeMap<Target, Vec<ModuleRef>> {
     let goes = |planned: &&PlannedModule| planned.action == PlannedAction::Destroy || planned.moves;
     let mut left: BTreeMap<Target, Vec<ModuleRef>> = BTreeMap::new();
     for planned in plan.modules.iter().filter(goes) {

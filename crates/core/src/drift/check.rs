@@ -1,9 +1,9 @@
-//! A check of one module, as far as it got: what travels between two steps of the state machine.
+//! The interim state of a module's check, which the state machine passes from step to step.
 //!
-//! The stacks of a module are the one whose outputs are recorded, that of its own role, and those nested in them
-//! (decision 65). Its deployspec may have phases that look for drift (decision 67). Each stack is looked at until CloudFormation
-//! has compared it, and the build of the phases until it has ended. A step that runs again starts nothing twice that
-//! matters: a detection that runs already is waited for.
+//! A module's stacks are the stack whose outputs are recorded, the stack of its own role, and the stacks nested in both
+//! (decision 65). Its deployspec may have phases that look for drift (decision 67). Each stack is looked at until
+//! CloudFormation has compared it, and the build of the phases until it has ended. A step may run again: it then waits
+//! for the detection that runs already.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! What differs between a stack's resource and the stack's template, as far as it is stored.
 //!
-//! CloudFormation shows the values on both sides. Here they are cut, and those whose names say that they are secret are
-//! hidden: records and pages are read by more people than the resource is.
+//! CloudFormation shows the values on both sides. Here they are cut, and a value whose name says that it is secret is
+//! hidden, because more people may read records and pages than the resource.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

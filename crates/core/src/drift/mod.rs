@@ -1,8 +1,8 @@
 //! Drift: how a module's stacks differ from what was deployed (decision 65).
 //!
-//! CloudFormation finds it out, and takes up to minutes for a stack; so does the build of a module's own commands ([`phases`]).
-//! So a check goes on in steps between which the state machine waits: [`check`] has what is known in between. In the end it becomes a record ([`record`]), which
-//! says since when a module has drifted, and whether that is news.
+//! CloudFormation needs minutes for a stack, and so does a build of a module's own commands ([`phases`]). So a check runs in
+//! steps, and the state machine waits between them. [`check`] holds the interim state. The result becomes a record
+//! ([`record`]), which says since when a module has drifted, and whether that is news.
 
 pub mod check;
 pub mod difference;

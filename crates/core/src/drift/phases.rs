@@ -1,7 +1,8 @@
-//! The check of a module by the `drift` phases of its deployspec, as far as it got: a read-only build (decision 67).
+//! The interim state of a check by the `drift` phases of a module's deployspec, which run in a read-only build (decision
+//! 67).
 //!
-//! A build is started in the step after the one that chose its folder. So the folder travels before the build exists, and a
-//! step that runs again asks CodeBuild for the same build.
+//! One step chooses the build's folder, and the next one starts the build. So a step that runs again knows the folder and
+//! asks CodeBuild for the same build.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! The record of a module's last check: whether it has drifted, in what, since when, and whether people know.
+//! The record of a module's last check: whether it has drifted, where, since when, and whether that was reported.
 //!
 //! There is one for each module, at [`ModuleId::drift_key`], and each check replaces it. A check that was not possible
 //! doesn't forget what was known before, so that a module that can't be read for a day is not reported twice.

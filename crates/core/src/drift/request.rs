@@ -1,4 +1,4 @@
-//! Which modules are checked: the input of an execution, and the batches in which their checks go on.
+//! Which modules are checked: the input of an execution, and the batches in which they are checked.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,10 +1,10 @@
 //! What a chat channel gets: a custom notification of Amazon Q Developer in chat applications, for Slack and Microsoft
 //! Teams.
 //!
-//! An event that is sent to people carries it as its field `chat`, and the rule that mails the event's `message` sends this
-//! to the topic of the channels, unchanged. The causes in it come from commands of modules, so nothing of them may be read as
-//! a link, as a mention or as other markup: they stand in a code block, without the characters that end one or that Slack
-//! reads as markup there (`<!channel>`).
+//! An event that is sent to people carries it as its field `chat`, and the rule that mails the event's `message` sends
+//! this to the topic of the channels, unchanged. The causes in it come from commands of modules and must not become a
+//! link, a mention or other markup. So they are in a code block, without the characters that end such a block or that
+//! Slack reads as markup there (`<!channel>`).
 
 use serde::{Deserialize, Serialize};
 

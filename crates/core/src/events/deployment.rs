@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::chat::{ChatNotification, Happened, after_refusal};
 use super::envelope::{Event, ReportAt, VERSION, is_sent_to_people, line, readable, seconds};
 use crate::approval::ApprovalSummary;
-use crate::deployment::status::Status;
+use crate::deployment::status::DeploymentStatus;
 use crate::formats::shell_word::quoted;
 use crate::ids::DeploymentId;
 use crate::ids::{AwsEnvironment, ExecutionArn};
@@ -84,7 +84,7 @@ pub struct DeploymentStateChange {
 impl DeploymentStateChange {
     /// The event of a status that was written, or that would have been written if anything were left of the deployment.
     #[must_use]
-    pub fn of(deployment: &DeploymentId, status: &Status, report: Option<ReportAt>) -> Self {
+    pub fn of(deployment: &DeploymentId, status: &DeploymentStatus, report: Option<ReportAt>) -> Self {
         let environment = AwsEnvironment::from_arn(status.execution.as_str());
         let page = environment
             .as_ref()
@@ -141,7 +141,7 @@ impl Event for DeploymentStateChange {
 
 fn message(
     deployment: &DeploymentId,
-    status: &Status,
+    status: &DeploymentStatus,
     took: Option<SignedDuration>,
     page: Option<&str>,
 ) -> String {
@@ -193,7 +193,7 @@ fn only_destroyed(modules: &BTreeMap<String, usize>) -> bool {
     some(State::Destroyed) && !some(State::Succeeded)
 }
 
-fn happened<'a>(deployment: &DeploymentId, status: &'a Status, page: Option<&str>) -> Happened<'a> {
+fn happened<'a>(deployment: &DeploymentId, status: &'a DeploymentStatus, page: Option<&str>) -> Happened<'a> {
     let DeploymentId { project, deployment } = deployment;
     let execution = quoted(status.execution.name());
     let report = format!("seedflow report {deployment} --project {project} --execution {execution}");
@@ -234,7 +234,7 @@ fn happened<'a>(deployment: &DeploymentId, status: &'a Status, page: Option<&str
 }
 
 /// What waits, why, until when, and how to approve it.
-fn waiting(status: &Status, page: Option<&str>) -> String {
+fn waiting(status: &DeploymentStatus, page: Option<&str>) -> String {
     let Some(approval) = &status.approval else {
         return "waits for an approval".to_owned();
     };
@@ -249,7 +249,7 @@ fn waiting(status: &Status, page: Option<&str>) -> String {
 }
 
 /// Why it failed, the error's name, and which other modules failed.
-fn trouble(status: &Status) -> String {
+fn trouble(status: &DeploymentStatus) -> String {
     let error = status.why.error.as_deref().unwrap_or("no error is known");
     let cause = status.why.cause_or_reason();
     let cause = cause.unwrap_or("no cause is known");
@@ -276,7 +276,7 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn event_of(status: &Status) -> DeploymentStateChange {
+    fn event_of(status: &DeploymentStatus) -> DeploymentStateChange {
         let name = |text: &str| Name::parse("name", text).unwrap();
         let deployment = DeploymentId {
             project: name("x"),
@@ -285,11 +285,11 @@ mod tests {
         DeploymentStateChange::of(&deployment, status, None)
     }
 
-    fn status(state: State) -> Status {
-        Status {
+    fn status(state: State) -> DeploymentStatus {
+        DeploymentStatus {
             started_at: Some(at(10)),
             modules: BTreeMap::from([("FAILED".to_owned(), 1), ("SUCCEEDED".to_owned(), 2)]),
-            ..Status::new(
+            ..DeploymentStatus::new(
                 state,
                 &ExecutionArn::new("arn:aws-cn:states:cn-north-1:123456789012:execution:deploy:e"),
                 at(75),
@@ -328,7 +328,7 @@ mod tests {
             "requested_at": at(0), "expires_at": at(60),
         }))
         .unwrap();
-        let status = Status::wait(None, approval, at(0));
+        let status = DeploymentStatus::wait(None, approval, at(0));
         let name = |text: &str| Name::parse("name", text).unwrap();
         let deployment = DeploymentId {
             project: name("x"),
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_recovery_is_reported_once() {
-        let event = event_of(&Status {
+        let event = event_of(&DeploymentStatus {
             previous_state: Some(State::Aborted),
             ..status(State::Unchanged)
         });

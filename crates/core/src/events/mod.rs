@@ -3,9 +3,9 @@
 //!
 //! The functions below derive an event from the status that was written and its context. An event contains only what the
 //! status, the report or the input contain: none of them holds a secret. The fields are a contract with consumers
-//! (docs/events, with a JSON Schema for each type): fields may be added, but never change their meaning without a new
-//! `version`. Texts that people wrote are cut, so that an event stays far below EventBridge's 256 KB per entry (EventBridge
-//! user guide, "Calculating PutEvents event entry size").
+//! (docs/events, with a JSON Schema for each type): fields may be added, but a field changes its meaning only with a new
+//! `version`. Texts that people wrote are cut, so that an event stays far below EventBridge's 256 KB per entry
+//! (EventBridge user guide, "Calculating PutEvents event entry size").
 
 mod chat;
 mod deployment;

@@ -1,7 +1,8 @@
-//! The definition of a module in a plan: what it is made of, for rules and for people (docs/plan.md).
+//! The definition of a module in a plan: its source, target, container and parameters, for rules and for people
+//! (docs/plan.md).
 //!
-//! It has what decides whether a module may be deployed: where its files are from, where it goes, in which container it is
-//! built, and its parameters. A parameter whose name says that it is secret is hidden, and no reference is followed.
+//! Rules decide by it whether a module may be deployed. A parameter whose name says that it is secret is hidden, and no
+//! reference is followed.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -99,9 +100,9 @@ pub struct DefinedBuild {
     pub privileged: bool,
 }
 
-/// What is outside of a module's options: the definitions of the stack.
+/// What a module's options leave open, and the stack decides.
 #[derive(Debug, Clone)]
-pub struct Surroundings<'a> {
+pub struct StackDefaults<'a> {
     /// Where Seedflow runs.
     pub home: &'a AwsEnvironment,
     /// The container of builds that ask for nothing else.
@@ -111,23 +112,23 @@ pub struct Surroundings<'a> {
 impl Definition {
     /// The definition of a module with these options.
     #[must_use]
-    pub fn of(source: DefinedSource, digest: &str, options: &Options, around: &Surroundings<'_>) -> Self {
+    pub fn of(source: DefinedSource, digest: &str, options: &Options, defaults: &StackDefaults<'_>) -> Self {
         let target = options.target.as_ref();
-        let image = options.build.image.as_ref().unwrap_or(&around.build.image);
+        let image = options.build.image.as_ref().unwrap_or(&defaults.build.image);
         Self {
             source,
             digest: digest.to_owned(),
             target: DefinedTarget {
                 account: target
-                    .map_or(around.home.account.as_str(), |at| at.account())
+                    .map_or(defaults.home.account.as_str(), |at| at.account())
                     .to_owned(),
                 region: target
-                    .map_or(around.home.region.as_str(), |at| at.region())
+                    .map_or(defaults.home.region.as_str(), |at| at.region())
                     .to_owned(),
             },
             build: DefinedBuild {
                 image: image.clone(),
-                privileged: options.build.privileged.unwrap_or(around.build.privileged),
+                privileged: options.build.privileged.unwrap_or(defaults.build.privileged),
             },
             parameters: parameters(options),
         }
@@ -191,14 +192,14 @@ mod tests {
             image: "default:1".to_owned(),
             privileged: true,
         };
-        let around = Surroundings {
+        let defaults = StackDefaults {
             home: &home,
             build: &build,
         };
         let source = DefinedSource::Repository {
             path: "modules/a".to_owned(),
         };
-        json!(Definition::of(source, "d1", &options, &around))
+        json!(Definition::of(source, "d1", &options, &defaults))
     }
 
     #[test]

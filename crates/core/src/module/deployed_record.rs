@@ -17,7 +17,7 @@ use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
 use crate::module::fingerprint::Fingerprint;
 use crate::module::former_names::FormerNames;
-use crate::module::input::{Action, Options};
+use crate::module::input::{ModuleAction, Options};
 use crate::module::plan::Plan;
 use crate::module::role::ModuleStack;
 use crate::module::source::Source;
@@ -116,7 +116,7 @@ impl DeployedModule {
             ..Self::new(plan, execution, None, now)
         };
         match stored {
-            Some(stored) if plan.action == Action::Destroy => Self {
+            Some(stored) if plan.action == ModuleAction::Destroy => Self {
                 bundle: new.bundle,
                 ..stored.repaired(
                     plan.source.clone(),
@@ -160,7 +160,7 @@ impl DeployedModule {
             )
         })?;
         Ok(Plan {
-            action: Action::Deploy,
+            action: ModuleAction::Deploy,
             previous_status: None,
             previous_metadata: None,
             module: self.module,
@@ -189,7 +189,7 @@ impl DeployedModule {
             return Err(no_phases(&self.module));
         }
         Ok(Plan {
-            action: Action::Destroy,
+            action: ModuleAction::Destroy,
             previous_status: stored.status_of(&self.module)?,
             previous_metadata: stored.metadata_object().map(serde_json::Value::Object),
             module: self.module,
@@ -286,7 +286,7 @@ mod tests {
             json!({"parameters": {"a": 1, "key": {"secrets_manager": "api"}}}),
             true,
         );
-        expected.action = Action::Destroy;
+        expected.action = ModuleAction::Destroy;
         expected.source = kept().bundle;
         expected.previous_metadata = Some(json!({"Key": 1}));
         assert_eq!(destruction, expected);

@@ -22,7 +22,7 @@ pub const REASON: &str = "destroy";
 
 /// One step of recording that a module is destroyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum DestroyStep {
     /// Remove the bundles that the record names.
     DropBundles,
     /// Remove the record. From here on the module is not deployed, and the next destruction removes the rest without a
@@ -44,14 +44,14 @@ pub enum Step {
 /// The steps after the destroy phases, in order; also if there is nothing to destroy, where most find nothing. If they
 /// are interrupted, the next attempt of the same execution or the next execution does the rest. The module is never
 /// called unchanged in between, because its last execution did not succeed.
-pub const STEPS: [Step; 7] = [
-    Step::DropBundles,
-    Step::DropRecord,
-    Step::DropParameters,
-    Step::DropValues,
-    Step::Report,
-    Step::Publish,
-    Step::DropStatus,
+pub const STEPS: [DestroyStep; 7] = [
+    DestroyStep::DropBundles,
+    DestroyStep::DropRecord,
+    DestroyStep::DropParameters,
+    DestroyStep::DropValues,
+    DestroyStep::Report,
+    DestroyStep::Publish,
+    DestroyStep::DropStatus,
 ];
 
 /// The parameters of a success, except the status.
@@ -108,9 +108,9 @@ pub fn is_never_deployed(stored: &ModuleParameters, status: Option<&Status>) -> 
 /// Where a module is that is to be deployed in `target`, if that is elsewhere. It is destroyed there first
 /// (decision 56).
 #[must_use]
-pub fn moves_from<'a>(status: Option<&'a Status>, target: Option<&Target>) -> Option<Place<'a>> {
+pub fn moves_from<'a>(status: Option<&'a Status>, target: Option<&Target>) -> Option<TargetOrHome<'a>> {
     let status = status.filter(|status| is_or_may_be_there(status))?;
-    (status.target.as_ref() != target).then_some(Place(status.target.as_ref()))
+    (status.target.as_ref() != target).then_some(TargetOrHome(status.target.as_ref()))
 }
 
 /// Whether a module is deployed, or may have left something.
@@ -120,9 +120,9 @@ pub(crate) fn is_or_may_be_there(status: &Status) -> bool {
 
 /// A target or home, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place<'a>(pub Option<&'a Target>);
+pub struct TargetOrHome<'a>(pub Option<&'a Target>);
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for TargetOrHome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(target) => target.fmt(f),
@@ -398,10 +398,13 @@ mod tests {
             let mut left = stored(&destroying(), true);
             for step in &STEPS[..done] {
                 match step {
-                    Step::DropRecord => found = None,
-                    Step::DropParameters => left.md5 = None,
-                    Step::DropStatus => left.status = None,
-                    Step::DropBundles | Step::DropValues | Step::Report | Step::Publish => {}
+                    DestroyStep::DropRecord => found = None,
+                    DestroyStep::DropParameters => left.md5 = None,
+                    DestroyStep::DropStatus => left.status = None,
+                    DestroyStep::DropBundles
+                    | DestroyStep::DropValues
+                    | DestroyStep::Report
+                    | DestroyStep::Publish => {}
                 }
             }
             let has_record = found.is_some();

@@ -1,7 +1,7 @@
 //! Why an execution failed or was refused, as the status of a module or of a deployment keeps it.
 //!
-//! `reason` is what was reported, as it was reported; `cause` is one sentence for people (decision 49). A request that was
-//! refused before anything ran is beside the state, which stays as it was (decision 51).
+//! `reason` is the failure as it was reported, and `cause` is one sentence for people (decision 49). A refusal before
+//! anything ran is stored beside the state, which does not change (decision 51).
 
 use serde::{Deserialize, Serialize};
 

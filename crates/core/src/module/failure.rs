@@ -1,9 +1,8 @@
-//! The failure of an execution: of its build, of a function, or of the execution itself when it could not record its own.
+//! The failure of an execution: its build or a function failed, or the execution ended without recording its failure.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::ErrorName;
 use crate::ids::{BuildId, ExecutionArn};
 use crate::module::commit_info::CommitInfo;
 use crate::module::status::{Failure, State, Status};
@@ -73,22 +72,7 @@ fn readable(error: &str, cause: &str) -> String {
     }
 }
 
-/// The errors of the steps between the start of a deployment and its build.
-const BEFORE_THE_BUILD: [ErrorName; 5] = [
-    ErrorName::InvalidModuleStack,
-    ErrorName::ModuleStackFailed,
-    ErrorName::ModuleStackTimedOut,
-    ErrorName::RoleNotReady,
-    ErrorName::AccountLimitExceeded,
-];
-
 impl Failure {
-    /// Whether it is certain that no build was started.
-    #[must_use]
-    pub fn is_before_the_build(&self) -> bool {
-        self.build_id.is_none() && BEFORE_THE_BUILD.iter().any(|name| name.as_str() == self.error)
-    }
-
     /// The same failure; if it is that of destroy phases, it says how they can be repaired. `before` is the status that
     /// the failure replaces.
     #[must_use]

@@ -1,7 +1,7 @@
 //! The names that a module had before it was renamed (decision 66).
 //!
-//! What a build sees, and what is named after it (stacks, the module's own role), keeps the first of these names: a build
-//! with another name would make everything a second time. All of them belong to the module until it is destroyed.
+//! A build still sees the first of these names, and stacks and the module's own role keep it, because a build with
+//! another name would create everything a second time. All of them belong to the module until it is destroyed.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Values that may be secret: what is shown of a parameter's value to people, and to rules that people write.
+//! Values that may be secret: how much of a parameter's value is shown to people, and to rules that people write.
 //!
 //! A value whose name says that it is secret is hidden, because a manifest may have taken it from a variable.
 

@@ -1,4 +1,5 @@
-//! Seedflow's own commands in a build: what a build's log shows of them, so that nobody takes them for the module's.
+//! Seedflow's own commands in a build, as the build's log shows them. They are recognised, so that nobody takes them for
+//! the module's.
 
 /// Prepares the build: the variable has the commands.
 pub const SET_UP: &str = "eval \"$SEEDFLOW_SETUP\"";

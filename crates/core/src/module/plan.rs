@@ -1,8 +1,8 @@
-//! The plan that travels between the states of the state machine (decision 7).
+//! The plan that the states of the state machine pass on (decision 7).
 //!
 //! `check-md5` makes a [`Plan`] of everything that later states need, pinned to what it read (the bundle's version, the
 //! deployspec, the previous state). So later states do not read and decide again. The plan is opaque to the state
-//! machine. A plan that is too long for a state's payload is stored in the work bucket, and its key travels
+//! machine. A plan that is too long for a state's payload is stored in the work bucket, and the states pass on its key
 //! ([`PlanHandle`]).
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::module::commit_info::CommitInfo;
 use crate::module::deployspec::Deployspec;
 use crate::module::fingerprint::Fingerprint;
 use crate::module::former_names::FormerNames;
-use crate::module::input::{Action, Options};
+use crate::module::input::{ModuleAction, Options};
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::network::Network;
 use crate::module::refusal::Refusal;
@@ -27,14 +27,14 @@ use crate::target::Target;
 
 /// Step Functions limits payloads to 256 KB (Step Functions Developer Guide, "Service quotas"). The plan has to leave
 /// room for the fields around it, and a payload escapes the plan's text once more.
-pub const MAX_TRAVELLING: usize = 180 * 1024;
+pub const MAX_INLINE_PLAN: usize = 180 * 1024;
 
 /// How to deploy a changed module, or to destroy a deployed one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// Whether to deploy or to destroy.
     #[serde(default)]
-    pub action: Action,
+    pub action: ModuleAction,
     /// The module.
     pub module: ModuleId,
     /// The names that it had before it was renamed.
@@ -110,7 +110,7 @@ impl Plan {
             return false;
         };
         if self.module_stack.is_some() {
-            return self.action == Action::Destroy;
+            return self.action == ModuleAction::Destroy;
         }
         let before = self.previous_metadata.as_ref();
         let named = before.and_then(|metadata| metadata[Key::Role.as_str()].as_str());
@@ -131,7 +131,7 @@ pub enum PlanHandle {
         plan_key: String,
     },
     /// The plan itself.
-    Here(Box<Plan>),
+    Inline(Box<Plan>),
 }
 
 impl PlanHandle {
@@ -140,8 +140,8 @@ impl PlanHandle {
     pub fn new(plan: Plan, execution: &ExecutionArn) -> (Self, Option<String>) {
         // A plan's types have only text keys, so they always serialise.
         let text = serde_json::to_string(&plan).unwrap_or_default();
-        if text.len() <= MAX_TRAVELLING {
-            return (Self::Here(Box::new(plan)), None);
+        if text.len() <= MAX_INLINE_PLAN {
+            return (Self::Inline(Box::new(plan)), None);
         }
         let plan_key = execution.plan_key();
         (Self::Stored { plan_key }, Some(text))
@@ -299,7 +299,7 @@ mod tests {
             assert!(!plan.removes_role(&"p".repeat(100)));
             plan.removes_role("seedflow-module-")
         };
-        use Action::{Deploy, Destroy};
+        use ModuleAction::{Deploy, Destroy};
         for state in [
             State::Succeeded,
             State::Unchanged,
@@ -359,14 +359,14 @@ mod tests {
     #[test]
     fn a_plan_at_the_limit_travels_itself_and_one_over_by_its_key() {
         let execution = ExecutionArn::new("arn:aws:states:r:1:execution:machine:name");
-        let (here, stored) = PlanHandle::new(plan_of(MAX_TRAVELLING), &execution);
-        assert!(matches!(here, PlanHandle::Here(_)) && stored.is_none());
-        let (away, stored) = PlanHandle::new(plan_of(MAX_TRAVELLING + 1), &execution);
-        assert_eq!(stored.unwrap().len(), MAX_TRAVELLING + 1);
+        let (inline, stored) = PlanHandle::new(plan_of(MAX_INLINE_PLAN), &execution);
+        assert!(matches!(inline, PlanHandle::Inline(_)) && stored.is_none());
+        let (away, stored) = PlanHandle::new(plan_of(MAX_INLINE_PLAN + 1), &execution);
+        assert_eq!(stored.unwrap().len(), MAX_INLINE_PLAN + 1);
         let text = serde_json::to_string(&away).unwrap();
         assert_eq!(text, "{\"plan_key\":\"plans/name/plan.json\"}");
         assert_eq!(serde_json::from_str::<PlanHandle>(&text).unwrap(), away);
-        let text = serde_json::to_string(&here).unwrap();
-        assert_eq!(serde_json::from_str::<PlanHandle>(&text).unwrap(), here);
+        let text = serde_json::to_string(&inline).unwrap();
+        assert_eq!(serde_json::from_str::<PlanHandle>(&text).unwrap(), inline);
     }
 }

@@ -1,8 +1,8 @@
 //! A module gets another name or group, and keeps what it has deployed (decision 66).
 //!
 //! Nothing is destroyed or built for it: what is stored under the old name is written under the new one and then removed.
-//! The execution that renames a module goes on as one of a module that is deployed, so it is deployed again under its new
-//! name. Its builds still see its first name ([`FormerNames`]).
+//! The execution then continues as for any deployed module, so the module is deployed again under its new name. Its
+//! builds still see its first name ([`FormerNames`]).
 //!
 //! The old name gets a mark before anything is written. From then on no execution of the old name starts anything, and
 //! the mark shows that the rename is to be completed. It stays as long as the module is deployed.
@@ -14,7 +14,7 @@ use crate::ids::{ExecutionArn, ModuleId, ParameterKind};
 use crate::module::change_detection::RequestReason;
 use crate::module::deployed_record::DeployedModule;
 use crate::module::destroy;
-use crate::module::destroy::Place;
+use crate::module::destroy::TargetOrHome;
 use crate::module::former_names::FormerNames;
 use crate::module::metadata_reference::ModuleRef;
 use crate::module::source::Source;
@@ -86,7 +86,7 @@ pub fn refuse_taken(
 pub fn taken(name: &ModuleRef, by: &ModuleRef) -> Error {
     Error::field(
         "group, module",
-        format!("{name}, the former name of {by}, after which its resources are still called"),
+        format!("{name}, the former name of {by}, whose resources still have this name"),
         format!(
             "another name as long as {by} is deployed; what was deployed as {name} is now deployed, rolled back and destroyed as {by}"
         ),
@@ -103,7 +103,10 @@ pub fn refuse_move(from: &ModuleRef, old: Option<&Status>, target: Option<&Targe
         None => Ok(()),
         Some(place) => Err(Error::field(
             "renamed_from",
-            format!("{from}, which is in {place} and is to be in {}", Place(target)),
+            format!(
+                "{from}, which is in {place} and is to be in {}",
+                TargetOrHome(target)
+            ),
             "a module that stays in its account and region; rename it first, and move it by the next deployment",
         )),
     }
@@ -144,7 +147,7 @@ pub fn before(
 
 /// What is stored of a module under both of its names.
 #[derive(Debug, Clone, Copy)]
-pub struct Stored<'a> {
+pub struct RenameState<'a> {
     /// The parameters under the new name.
     pub own: &'a ModuleParameters,
     /// The record under the new name.
@@ -157,7 +160,7 @@ pub struct Stored<'a> {
 
 /// One step of a rename.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
+pub enum RenameStep {
     /// Copy this bundle beside the new record.
     KeepBundle(Source),
     /// Write this record, with the place of the bundle's copy. From here on a destruction of the new name finds what to
@@ -187,10 +190,10 @@ pub enum Step {
 pub fn steps(
     module: &ModuleId,
     from: &ModuleRef,
-    stored: Stored<'_>,
+    stored: RenameState<'_>,
     execution: &ExecutionArn,
     now: Timestamp,
-) -> Result<Vec<Step>> {
+) -> Result<Vec<RenameStep>> {
     let own_status = stored.own.status_of(module)?;
     let is_written = own_status.is_some_and(|status| status.former_names.contains(from));
     let mut steps = match is_written {
@@ -198,14 +201,14 @@ pub fn steps(
         false => writes(module, from, stored, execution, now)?,
     };
     if stored.own.renamed.is_some() {
-        steps.push(Step::Unmark);
+        steps.push(RenameStep::Unmark);
     }
     steps.extend([
-        Step::DropBundles,
-        Step::DropRecord,
-        Step::DropParameters,
-        Step::DropValues,
-        Step::DropStatus,
+        RenameStep::DropBundles,
+        RenameStep::DropRecord,
+        RenameStep::DropParameters,
+        RenameStep::DropValues,
+        RenameStep::DropStatus,
     ]);
     Ok(steps)
 }
@@ -213,10 +216,10 @@ pub fn steps(
 fn writes(
     module: &ModuleId,
     from: &ModuleRef,
-    stored: Stored<'_>,
+    stored: RenameState<'_>,
     execution: &ExecutionArn,
     now: Timestamp,
-) -> Result<Vec<Step>> {
+) -> Result<Vec<RenameStep>> {
     let record = stored
         .old_record
         .ok_or_else(|| no_record(&from.id(module)))?
@@ -238,13 +241,22 @@ fn writes(
         now,
     );
     let parameter = |kind: ParameterKind, text: &str| {
-        Step::Parameter(ParameterWrite {
+        RenameStep::Parameter(ParameterWrite {
             kind,
             encoded: EncodedParameter::new(module, kind, text),
         })
     };
-    let mut steps: Vec<Step> = record.bundle.clone().map(Step::KeepBundle).into_iter().collect();
-    steps.push(Step::Record(Box::new(renamed(record, module, former_names))));
+    let mut steps: Vec<RenameStep> = record
+        .bundle
+        .clone()
+        .map(RenameStep::KeepBundle)
+        .into_iter()
+        .collect();
+    steps.push(RenameStep::Record(Box::new(renamed(
+        record,
+        module,
+        former_names,
+    ))));
     let success = destroy::OF_A_SUCCESS.into_iter();
     steps.extend(success.filter_map(|kind| Some(parameter(kind, stored.old.text(kind)?))));
     // A status has only text keys, so it always serialises.

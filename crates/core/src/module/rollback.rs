@@ -2,8 +2,8 @@
 //!
 //! Each success writes the module's record anew, and the bucket keeps the versions of the record and of the bundle that
 //! it names. So a rollback is a deployment like any other, with the bundle and the options of an earlier record. A module
-//! whose last execution did not succeed goes back to its last success; another one to the last success that deployed
-//! something else.
+//! whose last execution did not succeed goes back to its last success. Any other module goes back to the last success
+//! that deployed something else.
 
 use jiff::Timestamp;
 
@@ -39,7 +39,7 @@ impl From<Option<ExecutionName>> for Goal {
 pub struct Search {
     module: ModuleId,
     goal: Goal,
-    /// Whether what is deployed now is good, so that its own record is none to go back to.
+    /// Whether the current deployment succeeded. Then its own record is skipped.
     leaves: bool,
     /// The fingerprint of what is deployed now, once its record was seen.
     deployed: Option<String>,

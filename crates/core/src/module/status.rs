@@ -90,6 +90,22 @@ pub struct Failure {
     pub commit_info: CommitInfo,
 }
 
+/// The errors of the steps between the start of a deployment and its build.
+const BEFORE_THE_BUILD: [ErrorName; 5] = [
+    ErrorName::InvalidModuleStack,
+    ErrorName::ModuleStackFailed,
+    ErrorName::ModuleStackTimedOut,
+    ErrorName::RoleNotReady,
+    ErrorName::AccountLimitExceeded,
+];
+
+impl Failure {
+    /// Whether it is certain that no build was started.
+    fn is_before_the_build(&self) -> bool {
+        self.build_id.is_none() && BEFORE_THE_BUILD.iter().any(|name| name.as_str() == self.error)
+    }
+}
+
 impl Status {
     fn new(
         state: State,

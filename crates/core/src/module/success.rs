@@ -29,7 +29,7 @@ pub struct ParameterWrite {
 
 /// One step of recording a success.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum SuccessStep {
     /// Copy the bundle beside the record and to its published path, both at once. The record names these copies.
     KeepBundle,
     /// Write the record of the deployed module.
@@ -48,7 +48,7 @@ pub fn steps(
     outputs: &Map<String, Value>,
     metadata: &Map<String, Value>,
     status: &Status,
-) -> Vec<Step> {
+) -> Vec<SuccessStep> {
     let writes = parameters(
         &plan.module,
         stored,
@@ -57,13 +57,13 @@ pub fn steps(
         Some(&plan.fingerprint),
         status,
     );
-    let keep = plan.options.bundle.then_some(Step::KeepBundle);
-    let mut steps: Vec<Step> = keep.into_iter().chain([Step::Record]).collect();
+    let keep = plan.options.bundle.then_some(SuccessStep::KeepBundle);
+    let mut steps: Vec<SuccessStep> = keep.into_iter().chain([SuccessStep::Record]).collect();
     for write in writes {
         if write.kind == ParameterKind::Status {
-            steps.push(Step::Report);
+            steps.push(SuccessStep::Report);
         }
-        steps.push(Step::Parameter(write));
+        steps.push(SuccessStep::Parameter(write));
     }
     steps
 }
@@ -155,7 +155,7 @@ mod tests {
 
     impl World {
         /// The steps that record a deployment: `hash` represents its bundle, its outputs and its metadata.
-        fn steps(&self, execution: &str, hash: &str) -> Vec<Step> {
+        fn steps(&self, execution: &str, hash: &str) -> Vec<SuccessStep> {
             let plan = deployed(hash);
             let build = BuildOutcome::ended(BuildId::parse("p:u").unwrap(), BuildStatus::Succeeded);
             let before = self.status(&plan);
@@ -167,13 +167,13 @@ mod tests {
             steps(&plan, &self.parameters, &map(&outputs), &map(&metadata), &status)
         }
 
-        fn apply(&mut self, steps: &[Step], execution: &str, hash: &str) {
+        fn apply(&mut self, steps: &[SuccessStep], execution: &str, hash: &str) {
             for step in steps {
                 match step {
-                    Step::KeepBundle => self.bundle = hash.to_owned(),
-                    Step::Record => self.record = hash.to_owned(),
-                    Step::Report => self.reports.push(execution.to_owned()),
-                    Step::Parameter(write) => {
+                    SuccessStep::KeepBundle => self.bundle = hash.to_owned(),
+                    SuccessStep::Record => self.record = hash.to_owned(),
+                    SuccessStep::Report => self.reports.push(execution.to_owned()),
+                    SuccessStep::Parameter(write) => {
                         let text = write.encoded.parameter.as_str().to_owned();
                         self.parameters.set(write.kind, text);
                     }
@@ -198,19 +198,19 @@ mod tests {
         plan
     }
 
-    fn parameters_of(steps: &[Step]) -> Vec<&ParameterWrite> {
+    fn parameters_of(steps: &[SuccessStep]) -> Vec<&ParameterWrite> {
         let mut writes = Vec::new();
         for step in steps {
-            if let Step::Parameter(write) = step {
+            if let SuccessStep::Parameter(write) = step {
                 writes.push(write);
             }
         }
         writes
     }
 
-    fn kinds(steps: &[Step]) -> Vec<String> {
-        let name = |step: &Step| match step {
-            Step::Parameter(write) => write.kind.to_string(),
+    fn kinds(steps: &[SuccessStep]) -> Vec<String> {
+        let name = |step: &SuccessStep| match step {
+            SuccessStep::Parameter(write) => write.kind.to_string(),
             other => format!("{other:?}"),
         };
         steps.iter().map(name).collect()
@@ -242,7 +242,7 @@ mod tests {
         let steps = super::steps(&without, &ModuleParameters::default(), &none, &none, &status);
         assert_eq!(
             steps[0],
-            Step::Record,
+            SuccessStep::Record,
             "nothing is kept of a bundle that isn't wanted"
         );
     }

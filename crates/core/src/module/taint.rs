@@ -1,8 +1,8 @@
 //! A taint: the next deployment deploys a module although nothing changed.
 //!
-//! The mark is part of the stored fingerprint, which only a success replaces. So it survives failures and crashes, and every
-//! reader of the fingerprint sees it: the planner, and the check of the module's own execution. The module itself is as it
-//! was, so its status becomes UNCHANGED.
+//! The mark is part of the stored fingerprint, which only a success replaces. So it survives failures and crashes, and
+//! every reader of the fingerprint sees it: the planner, and the check of the module's own execution. The module itself
+//! has not changed, so its status becomes UNCHANGED.
 
 use jiff::Timestamp;
 
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::ids::ModuleId;
 use crate::module::deployed_record::DeployedModule;
 use crate::module::fingerprint::Fingerprint;
-use crate::module::input::Action;
+use crate::module::input::ModuleAction;
 use crate::module::plan::Plan;
 use crate::module::source::Source;
 use crate::module::status::State;
@@ -39,7 +39,7 @@ pub fn plan(
         return Err(nothing_to_taint(module, state));
     };
     Ok(Plan {
-        action: Action::Deploy,
+        action: ModuleAction::Deploy,
         module: record.module.clone(),
         // Nothing reads it: there is no build.
         source: record.bundle.unwrap_or_else(|| Source {

@@ -1,8 +1,8 @@
 //! What a target says of itself: the settings that `template-target.yaml` stores in the target's Parameter Store.
 //!
-//! They are read once for each build and travel in its plan. An administrator of a target controls them, so nothing of them
-//! may reach beyond the target: names and ARNs are used with the target's credentials only, and the bucket's name is not
-//! among them.
+//! They are read once for each build and are part of its plan. An administrator of the target controls them, so they must
+//! have no effect outside the target. Names and ARNs are used with the target's credentials only, and the bucket's name
+//! is not among them.
 
 use serde::{Deserialize, Serialize};
 
@@ -119,7 +119,7 @@ impl TargetSettings {
         };
         maxima.role_path(path).map_err(|other| {
             let message = format!(
-                "{at}: {other}; it is the target {target} that decides, so write its path, or change it by `{} --parameter BuildRolePath={path}`",
+                "{at}: {other}; the path is set in target {target}; use that path, or change it there: `{} --parameter BuildRolePath={path}`",
                 home.bootstrap_command(target)
             );
             Error::new(ErrorName::InvalidInput, message)
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(error.name, ErrorName::InvalidInput);
         assert_eq!(
             error.message,
-            "deployment.yaml:9: targetAccountMappings[1].rolePrefix: expected \"/theirs/\" (template parameter BuildRolePath), found \"/\"; it is the target 222222222222/eu-west-1 that decides, so write its path, or change it by `seedflow bootstrap target --home 111111111111/us-east-1 --stack seedflow --region eu-west-1 --account 222222222222 --parameter BuildRolePath=/`"
+            "deployment.yaml:9: targetAccountMappings[1].rolePrefix: expected \"/theirs/\" (template parameter BuildRolePath), found \"/\"; the path is set in target 222222222222/eu-west-1; use that path, or change it there: `seedflow bootstrap target --home 111111111111/us-east-1 --stack seedflow --region eu-west-1 --account 222222222222 --parameter BuildRolePath=/`"
         );
     }
 }

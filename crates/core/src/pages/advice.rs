@@ -55,7 +55,7 @@ pub(super) fn of_deployment(id: &DeploymentId, execution: &str, failed: &[(Strin
             [retry(execution)],
         ),
         step(BACK, back.take(MAX_COMMANDS)),
-        step("Or bring all of it back to its last success", whole),
+        step("Or bring the whole deployment back to its last success", whole),
     ];
     steps
         .into_iter()
@@ -67,7 +67,7 @@ pub(super) fn of_deployment(id: &DeploymentId, execution: &str, failed: &[(Strin
 pub(super) fn of_refusal(error: Option<&str>, execution: &str) -> Vec<Step> {
     vec![match Refusal::is_found_by_check(error) {
         true => step(
-            "Correct it, check it on your machine, then deploy or push it again",
+            "Correct what is wrong, check it on your machine, then deploy or push again",
             ["seedflow check .".to_owned()],
         ),
         false => step("Once nothing blocks it, start it again", [retry(execution)]),

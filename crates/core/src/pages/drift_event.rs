@@ -1,5 +1,5 @@
-//! What the pages need of the event of a module's drift: which module it is about. Everything else is read from its record,
-//! because anyone with the permission for PutEvents may send such an event.
+//! The module that an event about drift names, which is all that the pages take from it. Everything else is read from its
+//! record, because anyone with the permission for PutEvents may send such an event.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -9,8 +9,9 @@ use crate::events::{Event, ModuleDrift};
 use crate::formats::json_fields::describe;
 use crate::ids::ModuleId;
 
+/// The names of the module, unparsed.
 #[derive(Deserialize)]
-struct Names {
+struct DriftedModule {
     project: String,
     deployment: String,
     group: String,
@@ -26,7 +27,7 @@ pub fn drifted_module(event: &Value) -> Result<Option<ModuleId>> {
         return Ok(None);
     }
     let detail = &event["detail"];
-    let names: Names = serde_json::from_value(detail.clone()).map_err(|_| {
+    let names: DriftedModule = serde_json::from_value(detail.clone()).map_err(|_| {
         Error::field(
             "detail",
             describe(detail),

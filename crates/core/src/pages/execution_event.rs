@@ -1,4 +1,4 @@
-//! What the pages need of our own events: that an execution has begun to work, that it has ended, or that it was refused.
+//! The fields that the pages take from our own events: an execution has begun to work, has ended, or was refused.
 //!
 //! Such an event is untrusted like any other on EventBridge: it may arrive twice, late, and from anyone with the permission
 //! for PutEvents. So names are parsed, and the key of a report is built from them instead of being taken from the event.

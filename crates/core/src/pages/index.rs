@@ -1,12 +1,12 @@
 //! The index of a project: the state of each module and deployment, and the durations of their last executions.
 //!
 //! An update is a pure function of the index and the state that one execution has reached. Events arrive twice and in any
-//! order, so an entry is a set of executions, and everything else follows from the set: the newest execution is the current
-//! state, the others are the trend. Of an execution the end counts, whenever the event of its start arrives. Only the newest
-//! one can be in progress: the executions of a module or deployment follow each other. A destruction removes all earlier
-//! executions. So a destroyed module keeps that one execution, and a module that is deployed again starts a new trend. A
-//! refusal changes no state, so it is kept beside the executions until a newer one has begun, or until the deployment of a
-//! module has succeeded ([`crate::deployment::current`]).
+//! order, so an entry is a set of executions, and everything else follows from the set: the newest execution is the
+//! current state, the others are the trend. The end of an execution counts, even if the event of its start arrives later.
+//! Only the newest one can be in progress: the executions of a module or deployment follow each other. A destruction
+//! removes all earlier executions. So a destroyed module keeps that one execution, and a module that is deployed again
+//! starts a new trend. A refusal changes no state, so it is kept beside the executions until a newer one has begun, or
+//! until the deployment of a module has succeeded ([`crate::deployment::current`]).
 
 use std::collections::BTreeMap;
 

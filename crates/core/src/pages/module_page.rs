@@ -235,7 +235,7 @@ fn parameters(report: &Module) -> Markup {
         @if !report.parameters.is_empty() {
             section {
                 h2 { "Parameters" }
-                p.note { "Their names only: values are in the execution's input, and those of secrets nowhere." }
+                p.note { "Only their names are shown. Values are in the execution's input, and values of secrets nowhere." }
                 ul.names { @for name in &report.parameters { li { (code(name)) } } }
             }
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::approval::ApprovalRule;
 use super::changes::{Change, Changes, named};
-use super::document::{Policy, version_of};
+use super::document::{DeploymentPolicy, version_of};
 use crate::error::{Error, ErrorName, Result, excerpt};
 use crate::ids::DeploymentId;
 use crate::module::metadata_reference::ModuleRef;
@@ -15,7 +15,7 @@ const MAX_MESSAGE: usize = 4000;
 /// How much of a version messages show: enough to find it.
 const SHOWN_VERSION: usize = 12;
 
-impl Policy {
+impl DeploymentPolicy {
     /// What the changes break, each with the field, what is allowed and what was found.
     #[must_use]
     pub fn broken_by(&self, changes: &Changes, now: Timestamp) -> Vec<String> {
@@ -73,7 +73,7 @@ pub struct StoredPolicy {
     deployment: DeploymentId,
     version: String,
     /// The policy, or what is wrong with the document.
-    policy: Result<Policy, Vec<String>>,
+    policy: Result<DeploymentPolicy, Vec<String>>,
 }
 
 impl StoredPolicy {
@@ -83,7 +83,7 @@ impl StoredPolicy {
         Self {
             deployment: deployment.clone(),
             version: version_of(text),
-            policy: Policy::parse(text),
+            policy: DeploymentPolicy::parse(text),
         }
     }
 
@@ -123,7 +123,7 @@ impl StoredPolicy {
     /// Decides on changes of a deployment that was admitted when it was planned, and that still runs: a freeze lets it finish.
     #[must_use]
     pub fn decide_on_admitted(&self, changes: &Changes, now: Timestamp) -> Decision {
-        let without_freeze = self.policy.clone().map(|policy| Policy {
+        let without_freeze = self.policy.clone().map(|policy| DeploymentPolicy {
             freeze: Vec::new(),
             ..policy
         });

@@ -1,4 +1,4 @@
-//! The document of a policy, parsed once: a [`Policy`] is valid.
+//! The document of a policy, parsed once: a [`DeploymentPolicy`] is valid.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -19,7 +19,7 @@ const MAX_DESTROYS: u64 = 100_000;
 
 /// The policy of a deployment.
 #[derive(Debug, Clone, Default)]
-pub struct Policy {
+pub struct DeploymentPolicy {
     /// The modules that are never destroyed.
     pub protect: Vec<Pattern>,
     /// The most modules that one deployment destroys.
@@ -37,7 +37,7 @@ pub struct Policy {
 /// The values of `on_failure`.
 const ON_FAILURE: [&str; 2] = ["stop", "rollback"];
 
-impl Policy {
+impl DeploymentPolicy {
     /// Parses a document.
     ///
     /// # Errors
@@ -166,8 +166,8 @@ mod tests {
 
     use super::*;
 
-    fn parse(value: &Value) -> Result<Policy, Vec<String>> {
-        Policy::parse(value.to_string().as_bytes())
+    fn parse(value: &Value) -> Result<DeploymentPolicy, Vec<String>> {
+        DeploymentPolicy::parse(value.to_string().as_bytes())
     }
 
     #[test]
@@ -240,7 +240,9 @@ mod tests {
                 "protected: expected one of protect, max_destroys, freeze, stopped, approval, approvers, four_eyes, approval_expires_after, approve_values, on_failure, found an unknown field",
             ]
         );
-        assert!(Policy::parse(b"{").unwrap_err()[0].starts_with("expected a JSON document, found "));
+        assert!(
+            DeploymentPolicy::parse(b"{").unwrap_err()[0].starts_with("expected a JSON document, found ")
+        );
         assert_eq!(
             parse(&json!([])).unwrap_err(),
             ["policy: expected a JSON object, found a list"]

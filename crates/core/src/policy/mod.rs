@@ -2,7 +2,7 @@
 //!
 //! A policy is one JSON document, `policies/{project}/{deployment}.json` in the work bucket, which only administrators
 //! write (decision 58). The planner decides by it on a whole plan, and the module workflow on each module that is about
-//! to be deployed or destroyed. So nothing goes around it, and a policy that is stored while a deployment runs applies to
+//! to be deployed or destroyed. So nothing bypasses it, and a policy that is stored while a deployment runs applies to
 //! its modules that have not started yet. Decisions are pure: the changes and the time come in, and what breaks the policy
 //! comes out.
 //!
@@ -24,7 +24,7 @@ pub mod rego;
 pub use approval::{ApprovalMode, ApprovalRule, DEFAULT_EXPIRY, MAX_EXPIRY, Starts};
 pub use changes::{Change, Changes};
 pub use decision::{Decision, StoredPolicy};
-pub use document::{MAX_BYTES, Policy, version_of};
+pub use document::{DeploymentPolicy, MAX_BYTES, version_of};
 pub use freeze::Freeze;
 pub use pattern::Pattern;
 pub use principal::{Caller, Principal, PrincipalPattern};

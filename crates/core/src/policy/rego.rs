@@ -1,8 +1,8 @@
 //! What the Rego of a deployment says of a plan (decision 60).
 //!
-//! The rules are one Rego module, `policies/{project}/{deployment}.rego` in the work bucket, beside the document. Only the
-//! function `evaluate-policy` and the command line have the engine (`crates/rego`). Here is what everybody else reads: the
-//! [`RuleResult`], and the clock that the rules get. Rules that can't be evaluated allow nothing.
+//! The rules are one Rego module, `policies/{project}/{deployment}.rego` in the work bucket, beside the document. Only
+//! the function `evaluate-policy` and the command line have the engine (`crates/rego`). All other code reads the
+//! [`RuleResult`] here. The clock that the rules get is here, too. Rules that can't be evaluated allow nothing.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -106,7 +106,7 @@ pub fn not_evaluated(deployment: &DeploymentId, why: &str) -> Error {
     Error::new(
         ErrorName::PolicyNotEvaluated,
         format!(
-            "nothing was started, because the rules {} can't be evaluated: {}; an administrator (AdministratorPrincipalArns of the stack) can mend them: `seedflow policy test` tries them on a saved plan, `seedflow policy set` stores them",
+            "nothing was started, because the rules {} can't be evaluated: {}; an administrator (AdministratorPrincipalArns of the stack) can correct them: `seedflow policy test` tries them on a saved plan, `seedflow policy set` stores them",
             deployment.rego_key(),
             excerpt(why, 2000)
         ),
@@ -135,7 +135,7 @@ pub fn alone(module: &ModuleId, what: &str) -> Error {
     Error::new(
         ErrorName::DeniedByPolicy,
         format!(
-            "{module}: expected a module that {what} to be part of a plan of its deployment, which the rules {} are evaluated on, found a request of its own; start the whole deployment, with \"only\" for one module",
+            "{module}: expected a module that {what} to be part of its deployment's plan, on which the rules {} are evaluated, found a separate request; start the whole deployment, with \"only\" for one module",
             DeploymentId::from(module).rego_key()
         ),
     )

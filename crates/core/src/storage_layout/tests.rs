@@ -73,6 +73,7 @@ fn an_own_folder_names_its_principal() {
     assert_eq!(owner_of_upload(&nested), Some("AROAEXAMPLE:ada@example.com"));
     assert!(!is_upload(&nested));
 }
+
 #[test]
 fn what_is_listed_is_parsed_as_it_was_built() {
     let id = ModuleId::parse("shop", "dev", "g", "m").unwrap();
@@ -88,6 +89,18 @@ fn what_is_listed_is_parsed_as_it_was_built() {
         assert_eq!(project_of_parameter(&path), Some(id.project.clone()));
         assert!(path.starts_with(&state_of_project(&id.project)));
     }
+    for (status, above) in [
+        (id.parameter(ParameterKind::Status), id.parameter_path()),
+        (deployment.status_parameter(), deployment.path()),
+    ] {
+        assert_eq!(path_above_status(&status), Some(above.as_str()));
+    }
+    assert_eq!(path_above_status(&id.parameter(ParameterKind::Md5)), None);
+    let own = |path: String| own_key("AROAEXAMPLE:ada", &path);
+    let repository = own(deployment.own_repository_path());
+    assert_eq!(deployment_of_repository(&repository), Some(("shop", "dev")));
+    let bundle = own(id.own_bundle_path());
+    assert_eq!(ModuleId::from_upload_key(&bundle), Ok(Some(id.clone())));
     for (key, names) in [
         (id.lock_key(), "shop/dev/g/m"),
         (deployment.lock_key(), "shop/dev"),

@@ -1,9 +1,9 @@
 //! Context fields of log lines and metrics: execution, module or deployment, build.
 //!
-//! Each log line and each metric has these fields under the same names, so that one query follows a deployment through all
-//! functions (docs/observability.md). They are read from a function's raw event before the event is validated: field by
-//! field, from the known positions, and nothing else of the event. A task token or a parameter's value can't get in,
-//! because no field here takes one.
+//! Each log line and each metric has these fields under the same names, so that one query follows a deployment through
+//! all functions (docs/observability.md). They are read from a function's raw event before the event is validated: field
+//! by field, from the known positions, and nothing else of the event. No field here takes a task token or a parameter's
+//! value, so neither gets into a log.
 
 use serde::{Serialize, Serializer};
 use serde_json::Value;

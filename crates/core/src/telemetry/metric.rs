@@ -1,10 +1,10 @@
 //! Metrics, in CloudWatch's embedded metric format (decision 31).
 //!
 //! A function writes one JSON line to its log, and CloudWatch extracts metrics from it (Amazon CloudWatch User Guide,
-//! "Specification: Embedded metric format"): no API call, no permission, no agent. The dimension is the stack. What is measured
-//! in another account or region is measured a second time with these as further dimensions. There is none for modules,
-//! because each further value of a dimension is another metric to pay for. The context ([`LogContext`]) is beside the
-//! numbers, where Logs Insights finds it.
+//! "Specification: Embedded metric format"): no API call, no permission, no agent. The dimension is the stack. A
+//! measurement in another account or region is written a second time, with account and region as further dimensions.
+//! There is no dimension for modules, because each further value of a dimension is another metric to pay for. The context
+//! ([`LogContext`]) is beside the numbers, where Logs Insights finds it.
 //!
 //! The function that wrote a status counts it, after the write. A repeated call finds its status stored and counts nothing.
 //! A function that crashes between the write and the count loses one count.

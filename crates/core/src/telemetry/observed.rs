@@ -1,5 +1,4 @@
-//! What logs and metrics need to know of a locked resource: the metric that counts its superseded executions, and its log
-//! context.
+//! A locked resource for logs and metrics: the metric that counts its superseded executions, and its log context.
 
 use crate::ids::{DeploymentId, ExecutionArn, ModuleId};
 use crate::telemetry::log_context::LogContext;

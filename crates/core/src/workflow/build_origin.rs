@@ -1,9 +1,9 @@
 //! Where the build of an event is: at home or in a target.
 //!
-//! Every account that the template's `TargetAccounts` names can hand over events. EventBridge itself sets account and region
-//! of an event, so they are true; what the event says of its build is not, until CodeBuild of that account and region says
-//! the same. So the id of the build has to name the place that the event comes from. Then another account's event finds
-//! no registration, because the key of a registration has the build's target.
+//! Every account that the template's `TargetAccounts` names can hand over events. EventBridge itself sets account and
+//! region of an event, so they are true. The event's statements about its build are trusted only if CodeBuild in that
+//! account and region confirms them. So the id of the build has to name the place that the event comes from. Then another
+//! account's event finds no registration, because the key of a registration has the build's target.
 
 use crate::error::{Result, excerpt};
 use crate::ids::AwsEnvironment;
@@ -21,7 +21,7 @@ pub enum Origin {
 }
 
 /// Where the build of an event is. `account` and `region` are the event's own, and `build` is the ARN in its detail. EventBridge
-/// sets both in each event that comes from another place, so an event that lacks one is as good as what it says of its build.
+/// sets both in each event that comes from another place. If one is missing, that of the build's ARN counts.
 #[must_use]
 pub fn origin(account: &str, region: &str, build: &str, home: &AwsEnvironment) -> Origin {
     // arn:aws:codebuild:{region}:{account}:build/{id}

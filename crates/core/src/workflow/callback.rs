@@ -109,7 +109,7 @@ pub enum Reply {
 
 /// The step after a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum CallbackStep {
     /// Execute this command.
     Do(Command),
     /// Finished, with this result.
@@ -134,7 +134,7 @@ pub enum End {
 /// One of the two parties: it takes the reply to its last command and gives the next.
 pub trait Party {
     /// The next step after a reply.
-    fn next(&mut self, reply: Reply) -> Step;
+    fn next(&mut self, reply: Reply) -> CallbackStep;
 }
 
 /// The party of `check-status`: it registers, then reads.
@@ -159,33 +159,37 @@ impl Register {
         )
     }
 
-    fn registered(&mut self, tag: ETag) -> Step {
+    fn registered(&mut self, tag: ETag) -> CallbackStep {
         self.tag = Some(tag);
-        Step::Do(Command::ReadBuild)
+        CallbackStep::Do(Command::ReadBuild)
     }
 }
 
 impl Party for Register {
-    fn next(&mut self, reply: Reply) -> Step {
+    fn next(&mut self, reply: Reply) -> CallbackStep {
         match reply {
             Reply::Stored(tag) => self.registered(tag),
             // Another registration exists, or existed a moment ago: look it up.
-            Reply::Conflict if !self.answered => Step::Do(Command::Find),
-            Reply::Found(None) => Step::Do(Command::Create(self.mine.clone())),
+            Reply::Conflict if !self.answered => CallbackStep::Do(Command::Find),
+            Reply::Found(None) => CallbackStep::Do(Command::Create(self.mine.clone())),
             // Lambda ran us twice: the registration is already ours.
             Reply::Found(Some((found, tag))) if found.token == self.mine.token => self.registered(tag),
-            Reply::Found(Some((found, _))) if found.is_newer_than(&self.mine) => Step::Done(End::Superseded),
-            Reply::Found(Some((_, tag))) => Step::Do(Command::Replace(self.mine.clone(), tag)),
-            Reply::Build(None) => Step::Done(End::Waiting),
-            Reply::Build(Some(outcome)) => Step::Do(Command::Answer(self.mine.token.clone(), outcome)),
+            Reply::Found(Some((found, _))) if found.is_newer_than(&self.mine) => {
+                CallbackStep::Done(End::Superseded)
+            }
+            Reply::Found(Some((_, tag))) => CallbackStep::Do(Command::Replace(self.mine.clone(), tag)),
+            Reply::Build(None) => CallbackStep::Done(End::Waiting),
+            Reply::Build(Some(outcome)) => {
+                CallbackStep::Do(Command::Answer(self.mine.token.clone(), outcome))
+            }
             Reply::Answered => {
                 self.answered = true;
-                self.tag
-                    .take()
-                    .map_or(Step::Done(End::Answered), |tag| Step::Do(Command::Delete(tag)))
+                self.tag.take().map_or(CallbackStep::Done(End::Answered), |tag| {
+                    CallbackStep::Do(Command::Delete(tag))
+                })
             }
             // The newer registration's own attempt reads the ended build.
-            Reply::Deleted | Reply::Conflict => Step::Done(End::Answered),
+            Reply::Deleted | Reply::Conflict => CallbackStep::Done(End::Answered),
         }
     }
 }
@@ -205,20 +209,23 @@ impl Deliver {
 }
 
 impl Party for Deliver {
-    fn next(&mut self, reply: Reply) -> Step {
+    fn next(&mut self, reply: Reply) -> CallbackStep {
         match reply {
             // If AwaitBuild registers again meanwhile, that attempt reads the ended build itself.
             Reply::Found(Some((found, _))) => {
                 self.token = Some(found.token);
-                Step::Do(Command::ReadBuild)
+                CallbackStep::Do(Command::ReadBuild)
             }
-            Reply::Found(None) => Step::Done(End::Dropped),
-            Reply::Build(None) => Step::Done(End::Unconfirmed),
-            Reply::Build(Some(outcome)) => self.token.take().map_or(Step::Done(End::Dropped), |token| {
-                Step::Do(Command::Answer(token, outcome))
-            }),
+            Reply::Found(None) => CallbackStep::Done(End::Dropped),
+            Reply::Build(None) => CallbackStep::Done(End::Unconfirmed),
+            Reply::Build(Some(outcome)) => self
+                .token
+                .take()
+                .map_or(CallbackStep::Done(End::Dropped), |token| {
+                    CallbackStep::Do(Command::Answer(token, outcome))
+                }),
             Reply::Answered | Reply::Deleted | Reply::Conflict | Reply::Stored(_) => {
-                Step::Done(End::Answered)
+                CallbackStep::Done(End::Answered)
             }
         }
     }

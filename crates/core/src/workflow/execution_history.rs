@@ -1,8 +1,8 @@
 //! Reads from an ended execution's history what it may have left behind.
 //!
-//! The clean-up after an execution of a module needs three facts: the build that it started, if any; the CodeBuild project to
-//! search if the build is not known; and whether a function that writes may still be running in its name. After that of a
-//! deployment it needs the executions of modules that may still run ([`Started`]).
+//! The clean-up after an execution of a module needs three facts: the build that it started, if any; the CodeBuild
+//! project to search if the build is not known; and whether a function that writes may still be running in its name. The
+//! clean-up after an execution of a deployment needs the executions of modules that may still run ([`Started`]).
 
 use std::collections::BTreeSet;
 

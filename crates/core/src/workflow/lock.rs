@@ -410,7 +410,7 @@ impl LockOutcome {
         Err(Error::new(
             ErrorName::DeploymentBusy,
             format!(
-                "{deployment}: {} is deploying it; start this again when that has ended. Only deployments of everything wait for each other",
+                "{deployment}: {} is deploying it; start this again when that execution has ended. Only deployments without \"only\" wait for each other",
                 holder.as_str()
             ),
         ))

@@ -12,7 +12,7 @@ use seedflow_core::module::codebuild::{buildspec, environment, request};
 use seedflow_core::module::commit_info::CommitInfo;
 use seedflow_core::module::deployspec::{Deployspec, Phases};
 use seedflow_core::module::fingerprint::{Fingerprint, Versions};
-use seedflow_core::module::input::{Action, ModuleInput};
+use seedflow_core::module::input::{ModuleAction, ModuleInput};
 use seedflow_core::module::maximum::ComputeType;
 use seedflow_core::module::parameters::VariableType;
 use seedflow_core::module::plan::Plan;
@@ -102,7 +102,7 @@ fn composed(said: &Said) -> Option<(BuildRequest, Plan)> {
         source.path = format!("{folder}/{}", source.path);
     }
     let plan = Plan {
-        action: Action::Deploy,
+        action: ModuleAction::Deploy,
         fingerprint: Fingerprint::new("b", b"d", &options, &Versions::new()),
         module: request.module,
         source,

@@ -41,7 +41,7 @@ enum Command {
     Check(Check),
     /// Deploys a few modules hundreds of times under random faults, and checks that nothing is lost.
     Soak(soak::Soak),
-    /// Follows what a push has started, from the hook of `up --git`.
+    /// Follows the execution that a push has started; the hook of `up --git` runs it.
     #[command(hide = true)]
     Follow(Follow),
 }

@@ -3,7 +3,7 @@
 //! Each caller (the functions, builds, the CodeBuild emulator, clients) has a port of its own, so that a call's caller
 //! is known. A request is classified (`classify`), counted, matched with the rules (`rules`), and then answered:
 //! operations on builds by the CodeBuild emulator if the AWS emulator allows the caller, violations of AWS's limits on
-//! parameters by an error (`ssm`), calls above the quotas of their account and region (`place`) by another one (`quotas`), everything else by the AWS emulator.
+//! parameters by an error (`ssm`), calls above the quotas of their account and region (`quota_scope`) by another one (`quotas`), everything else by the AWS emulator.
 //! Requests are signed, so they are forwarded unchanged. Bodies are streamed; only requests whose body has to be read are held in memory. Counts, rules
 //! and quotas can be read and set over HTTP under `/_seedflow/` on every port.
 
@@ -16,7 +16,7 @@ mod control;
 mod described_executions;
 mod kill_caller;
 mod parameter_writes;
-mod place;
+mod quota_scope;
 pub mod quotas;
 mod rules;
 mod ssm;
@@ -47,9 +47,9 @@ pub use calls::{Caller, Calls};
 use classify::Call;
 use control::Controls;
 use described_executions::DescribedExecutions;
-pub use parameter_writes::ParameterWrite;
+pub use parameter_writes::ObservedParameterWrite;
 use parameter_writes::ParameterWrites;
-use place::Accounts;
+use quota_scope::Accounts;
 pub use quotas::{Count, Limit, Limited, Quota};
 pub use rules::{Action, Rule, RuleId, When};
 use ssm::SsmLimits;
@@ -200,7 +200,7 @@ impl Proxy {
 
     /// Every parameter that is written from now on.
     #[must_use]
-    pub fn watch_parameter_writes(&self) -> broadcast::Receiver<ParameterWrite> {
+    pub fn watch_parameter_writes(&self) -> broadcast::Receiver<ObservedParameterWrite> {
         self.state.writes.subscribe()
     }
 
@@ -427,7 +427,7 @@ impl State {
         let call = &request.call;
         let admitted = self.controls.quotas.admit(
             request.origin.caller,
-            self.accounts.place(&request.head),
+            self.accounts.scope(&request.head),
             call,
             Instant::now(),
         );
@@ -491,7 +491,7 @@ impl State {
         let response = self.forward(request, payload).await?;
         if response.status().is_success() {
             self.ssm.apply(effect);
-            if let Some(write) = ParameterWrite::of(origin.caller, &call.operation, &body) {
+            if let Some(write) = ObservedParameterWrite::of(origin.caller, &call.operation, &body) {
                 self.writes.publish(write);
             }
         }

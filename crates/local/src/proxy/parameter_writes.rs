@@ -11,7 +11,7 @@ const HELD: usize = 4096;
 
 /// A parameter that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParameterWrite {
+pub struct ObservedParameterWrite {
     pub caller: Caller,
     pub name: String,
     pub value: String,
@@ -19,7 +19,7 @@ pub struct ParameterWrite {
     pub at: Timestamp,
 }
 
-impl ParameterWrite {
+impl ObservedParameterWrite {
     /// The write of a request that has just been answered; `None` unless it is a PutParameter.
     pub(super) fn of(caller: Caller, operation: &str, body: &[u8]) -> Option<Self> {
         if operation != "PutParameter" {
@@ -37,7 +37,7 @@ impl ParameterWrite {
 }
 
 /// Publishes writes to the current subscribers; nothing is kept for later ones.
-pub(super) struct ParameterWrites(broadcast::Sender<ParameterWrite>);
+pub(super) struct ParameterWrites(broadcast::Sender<ObservedParameterWrite>);
 
 impl Default for ParameterWrites {
     fn default() -> Self {
@@ -46,7 +46,7 @@ impl Default for ParameterWrites {
 }
 
 impl ParameterWrites {
-    pub fn subscribe(&self) -> broadcast::Receiver<ParameterWrite> {
+    pub fn subscribe(&self) -> broadcast::Receiver<ObservedParameterWrite> {
         self.0.subscribe()
     }
 
@@ -54,7 +54,7 @@ impl ParameterWrites {
         self.0.receiver_count() > 0
     }
 
-    pub fn publish(&self, write: ParameterWrite) {
+    pub fn publish(&self, write: ObservedParameterWrite) {
         // An error means that the last subscriber has gone.
         let _ = self.0.send(write);
     }

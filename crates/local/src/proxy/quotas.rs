@@ -4,7 +4,7 @@
 //! asked for more, each with the page that says so. A call above a quota gets the service's error of a caller that is too
 //! fast. AWS documents token buckets for Step Functions; for all other services it says "per second" and not how it counts.
 //! There a call is granted if fewer than the rate were granted within the second before it: nothing is saved up for a
-//! burst, which is the strictest reading. Each account and region (`place`) is counted for itself.
+//! burst, which is the strictest reading. Each account and region (`quota_scope`) is counted for itself.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::aws_errors::throttled;
 use super::calls::Caller;
 use super::classify::Call;
-use super::place::Place;
+use super::quota_scope::QuotaScope;
 use crate::aws_api::ApiError;
 
 /// A quota of an account in a region.
@@ -160,7 +160,7 @@ pub struct Limited {
 /// A quota in each account and region that called.
 struct Limits {
     quota: Quota,
-    used: BTreeMap<Place, Used>,
+    used: BTreeMap<QuotaScope, Used>,
 }
 
 /// A quota in one account and region.
@@ -195,7 +195,13 @@ impl Limiter {
     }
 
     /// Grants a call, or returns the error it gets. Clients aren't part of the account's load: tests look at what is stored.
-    pub fn admit(&self, caller: Caller, place: Place, call: &Call, now: Instant) -> Result<(), ApiError> {
+    pub fn admit(
+        &self,
+        caller: Caller,
+        scope: QuotaScope,
+        call: &Call,
+        now: Instant,
+    ) -> Result<(), ApiError> {
         if caller == Caller::Clients {
             return Ok(());
         }
@@ -203,7 +209,7 @@ impl Limiter {
         let Some(limits) = quotas.iter_mut().find(|limits| limits.quota.is_about(call)) else {
             return Ok(());
         };
-        let used = limits.used.entry(place).or_default();
+        let used = limits.used.entry(scope).or_default();
         if used.admits(limits.quota.limit, now) {
             Ok(())
         } else {
@@ -286,8 +292,8 @@ mod tests {
         }
     }
 
-    fn place(account: &str, region: &str) -> Place {
-        Place {
+    fn scope(account: &str, region: &str) -> QuotaScope {
+        QuotaScope {
             account: account.to_owned(),
             region: region.to_owned(),
         }
@@ -328,7 +334,7 @@ mod tests {
     fn operations_share_a_quota_and_clients_have_none() {
         let limiter = Limiter::default();
         let now = Instant::now();
-        let here = || place("111122223333", "us-east-1");
+        let here = || scope("111122223333", "us-east-1");
         let admits = |caller, operation| {
             limiter
                 .admit(caller, here(), &call("ssm", operation), now)
@@ -359,7 +365,7 @@ mod tests {
         let admits = |account, region| {
             let write = call("ssm", "PutParameter");
             limiter
-                .admit(Caller::Functions, place(account, region), &write, now)
+                .admit(Caller::Functions, scope(account, region), &write, now)
                 .is_ok()
         };
         for (account, region) in [("1", "us-east-1"), ("2", "us-east-1"), ("2", "eu-west-1")] {
@@ -384,7 +390,7 @@ mod tests {
         )]);
         let refused = limiter.admit(
             Caller::Functions,
-            place("111122223333", "us-east-1"),
+            scope("111122223333", "us-east-1"),
             &call("cloudformation", "DescribeStacks"),
             Instant::now(),
         );

@@ -7,7 +7,7 @@ use seedflow_core::deployment::manifest::place_of;
 use seedflow_core::deployment::remote_source::RemoteSource;
 use serde_json::Value;
 
-use super::Stored;
+use super::StoredModule;
 
 /// What is known of a module's files.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub enum Files {
 
 /// The difference between the files here and those that seed-farmer deployed.
 #[must_use]
-pub fn difference(stored: &Stored, here: &Files) -> Option<String> {
+pub fn difference(stored: &StoredModule, here: &Files) -> Option<String> {
     match here {
         Files::Md5(md5) if stored.bundle.as_ref() == Some(md5) => None,
         Files::Md5(_) => Some("its files changed".to_owned()),
@@ -46,11 +46,11 @@ mod tests {
     use serde_json::json;
 
     /// What seed-farmer stores of a module from git whose clone the project ignores: the MD5 of nothing.
-    fn stored(path: &str) -> Stored {
-        Stored {
+    fn stored(path: &str) -> StoredModule {
+        StoredModule {
             bundle: Some("d41d8cd98f00b204e9800998ecf8427e".to_owned()),
             manifest: Some(json!({"path": path, "commit_hash": "c0ffee"})),
-            ..Stored::default()
+            ..StoredModule::default()
         }
     }
 

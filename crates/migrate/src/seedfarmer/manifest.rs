@@ -13,7 +13,7 @@ use seedflow_core::formats::python_json;
 use seedflow_core::module::fingerprint::Versions;
 use serde_json::{Map, Value, json};
 
-use super::Stored;
+use super::StoredModule;
 use super::checksum::md5_hex;
 
 /// The fields of the models of seed-farmer 8 that may be null. A manifest of more than 8 KB is stored without its nulls.
@@ -50,7 +50,7 @@ const OF_SOURCE: [&str; 5] = [
 
 /// Whether the stored manifest is the one that was deployed.
 #[must_use]
-pub fn is_deployed(stored: &Stored) -> bool {
+pub fn is_deployed(stored: &StoredModule) -> bool {
     let (Some(manifest), Some(deployspec), Some(md5)) =
         (&stored.manifest, &stored.deployspec, &stored.manifest_md5)
     else {
@@ -238,14 +238,14 @@ mod tests {
         serde_json::from_str(include_str!("stored.json")).unwrap()
     }
 
-    fn stored(manifest: &Value) -> Stored {
+    fn stored(manifest: &Value) -> StoredModule {
         let real = real();
-        Stored {
+        StoredModule {
             bundle: Some("0123456789abcdef0123456789abcdef".to_owned()),
             manifest_md5: real["md5"].as_str().map(str::to_owned),
             manifest: Some(manifest.clone()),
             deployspec: Some(real["deployspec"].clone()),
-            ..Stored::default()
+            ..StoredModule::default()
         }
     }
 

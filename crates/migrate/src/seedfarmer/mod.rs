@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 
 /// What is stored of a module.
 #[derive(Debug, Clone, Default)]
-pub struct Stored {
+pub struct StoredModule {
     /// The MD5 of its files, where its last deployment succeeded.
     pub bundle: Option<String>,
     /// The MD5 of its `deployspec.yaml`.
@@ -39,7 +39,7 @@ pub struct Stored {
     pub published_at: Option<Timestamp>,
 }
 
-impl Stored {
+impl StoredModule {
     /// Whether any deployment of it has succeeded.
     #[must_use]
     pub fn is_deployed(&self) -> bool {
@@ -73,7 +73,7 @@ impl Stored {
 
 /// What is stored of a deployment, by `{group}/{module}`.
 #[derive(Debug, Default)]
-pub struct Deployment(BTreeMap<String, Stored>);
+pub struct Deployment(BTreeMap<String, StoredModule>);
 
 impl Deployment {
     /// The path above everything that is stored of a deployment.
@@ -92,7 +92,7 @@ impl Deployment {
     #[must_use]
     pub fn of(deployment: &DeploymentId, found: &[Found]) -> Self {
         let above = format!("{}/", Self::path(deployment));
-        let mut modules: BTreeMap<String, Stored> = BTreeMap::new();
+        let mut modules: BTreeMap<String, StoredModule> = BTreeMap::new();
         for parameter in found {
             let parts = parameter
                 .name
@@ -109,7 +109,7 @@ impl Deployment {
 
     /// What is stored of a module.
     #[must_use]
-    pub fn module(&self, module: &ModuleId) -> Option<&Stored> {
+    pub fn module(&self, module: &ModuleId) -> Option<&StoredModule> {
         self.0.get(&format!("{}/{}", module.group, module.module))
     }
 

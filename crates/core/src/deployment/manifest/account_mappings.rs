@@ -1,8 +1,9 @@
 //! `targetAccountMappings`: the accounts and regions of a manifest, and the settings for the modules in them.
 //!
-//! Each module has the settings of its own account and region, as in seed-farmer. Mappings that no module uses need nothing.
-//! What an administrator allows (networks, the path of roles, a boundary) is known here for Seedflow's own account and
-//! region. Of a target, planning compares the path and the boundary, and a network is compared before a build.
+//! Each module has the settings of its own account and region, as in seed-farmer. A mapping that no module uses is not
+//! checked against an account. An administrator's limits (networks, the path of roles, a boundary) are known here for
+//! Seedflow's own account and region only. For a target, planning checks the path and the boundary, and each build checks
+//! its network.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -128,7 +129,7 @@ impl Mappings {
                 Ok(target) if home.is(&target) || maxima.may_target(id) => {}
                 Ok(target) if *id == home.account => {
                     let allowed = format!(
-                        "{}, the region that Seedflow runs in, unless the template parameter TargetAccounts names its account {id} too",
+                        "{}, Seedflow's own region, or the account {id} in the template parameter TargetAccounts",
                         home.region
                     );
                     let message = expected(format!("\"{}\"", region.name), allowed);
@@ -136,7 +137,7 @@ impl Mappings {
                 }
                 Ok(target) => {
                     let allowed = format!(
-                        "{}, the account that Seedflow runs in, or one that the template parameter TargetAccounts names ({})",
+                        "{}, Seedflow's own account, or an account of the template parameter TargetAccounts ({})",
                         home.account,
                         maxima.targets_shown()
                     );
@@ -411,7 +412,7 @@ impl Mapping {
         let network = network.and_then(|part| MappedNetwork::read(&part, &parameters, env, problems));
         fields.without_effect(
             &["seedkitMetadata", "seedfarmerArtifactBucket"],
-            "Seedflow's template makes what a seedkit would",
+            "Seedflow's template replaces the seedkit",
             problems,
         );
         let role_path = role_path(&mut fields, problems);
@@ -443,10 +444,10 @@ fn only_default(item: &Spanned<'_>, first: &Spanned<'_>, problems: &mut Diagnost
     }
     let already = format!("{} is the default already", first.at.field);
     if without_alias(item) == without_alias(first) {
-        let message = format!("{already}, and the same but for the alias; that one counts");
+        let message = format!("{already}, and differs only in the alias; the first of both counts");
         problems.warning(&item.at, message);
     } else {
-        problems.error(&item.at, format!("{already}; only one can be"));
+        problems.error(&item.at, format!("{already}; only one can be the default"));
     }
 }
 
@@ -463,7 +464,7 @@ fn without_alias(item: &Spanned<'_>) -> Value {
 fn role_path(fields: &mut YamlFields<'_>, problems: &mut Diagnostics) -> Option<(String, Location)> {
     fields.without_effect(
         &["policyPrefix"],
-        "it is the path of the seedkit's policy, which the template replaces",
+        "it belongs to the seedkit's policy, which Seedflow's template replaces",
         problems,
     );
     let part = fields.take("rolePrefix", problems)?;

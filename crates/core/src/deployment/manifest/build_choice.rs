@@ -90,33 +90,38 @@ impl BuildChoice {
 }
 
 /// A setting that an input may not have, where the manifest has it.
-pub(super) struct Refused {
+pub(super) struct RefusedSetting {
     at: Location,
     message: String,
 }
 
-impl Refused {
+impl RefusedSetting {
     pub fn report(self, problems: &mut Diagnostics) {
         problems.error(&self.at, self.message);
     }
 }
 
 /// Checks one setting by the rules of an execution's input.
-pub(super) fn checked(name: &str, value: &Value, at: &Location, maxima: &Maxima) -> Result<(), Refused> {
+pub(super) fn checked(
+    name: &str,
+    value: &Value,
+    at: &Location,
+    maxima: &Maxima,
+) -> Result<(), RefusedSetting> {
     let Err(error) = BuildSettings::parse(&json!({name: value}), "", maxima) else {
         return Ok(());
     };
     // `build.runtimes.python: expected…`, with the name that the setting has in a manifest.
     let rest = error.message.strip_prefix(&format!("build.{name}"));
     Err(match rest.and_then(|rest| rest.split_once(": ")) {
-        Some((below, message)) => Refused {
+        Some((below, message)) => RefusedSetting {
             at: Location {
                 field: format!("{}{below}", at.field),
                 ..at.clone()
             },
             message: message.to_owned(),
         },
-        None => Refused {
+        None => RefusedSetting {
             at: at.clone(),
             message: error.message,
         },

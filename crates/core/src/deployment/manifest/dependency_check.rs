@@ -11,7 +11,7 @@ use crate::ids::Name;
 
 /// A group of the manifest.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct DraftGroup {
     pub name: Name,
     pub concurrency: Option<u32>,
     pub modules: Vec<Draft>,
@@ -27,7 +27,7 @@ type Number = (usize, usize);
 
 /// Refuses modules with the same state path, and references that cannot be resolved in the order of the groups.
 /// `complete` says whether these are all groups of the manifest.
-pub(super) fn check(groups: &[Group], complete: bool, problems: &mut Diagnostics) {
+pub(super) fn check(groups: &[DraftGroup], complete: bool, problems: &mut Diagnostics) {
     refuse_doubles(groups, problems);
     refuse_former_names(groups, problems);
     let graph = Graph::of(groups, complete);
@@ -42,7 +42,7 @@ pub(super) fn check(groups: &[Group], complete: bool, problems: &mut Diagnostics
 
 /// Refuses modules with equal names, or with equal `{group}-{module}`, the path of a module's state. The error names both
 /// places.
-fn refuse_doubles(groups: &[Group], problems: &mut Diagnostics) {
+fn refuse_doubles(groups: &[DraftGroup], problems: &mut Diagnostics) {
     let mut paths: HashMap<String, (String, &Location)> = HashMap::new();
     let modules = groups
         .iter()
@@ -57,7 +57,7 @@ fn refuse_doubles(groups: &[Group], problems: &mut Diagnostics) {
         };
         let place = place.file_and_line();
         let message = if other == shown {
-            format!("duplicate module {shown}, which {place} has too; rename one of them")
+            format!("duplicate module {shown}, also in {place}; rename one of them")
         } else {
             format!(
                 "the modules {shown} and {other} ({place}) would share the path {path}; rename one of them"
@@ -68,7 +68,7 @@ fn refuse_doubles(groups: &[Group], problems: &mut Diagnostics) {
 }
 
 /// Refuses former names that can't be those of a renamed module: another module has the name now, or had it, too.
-fn refuse_former_names(groups: &[Group], problems: &mut Diagnostics) {
+fn refuse_former_names(groups: &[DraftGroup], problems: &mut Diagnostics) {
     let paths: HashMap<String, String> = groups
         .iter()
         .flat_map(|group| {
@@ -88,27 +88,27 @@ fn refuse_former_names(groups: &[Group], problems: &mut Diagnostics) {
         if let Some(now) = paths.get(&path) {
             problems.found(
                 at,
-                format!("\"{from}\", a name that the module {now} of this manifest has"),
-                "the name that the module itself had before; take the other module out, or leave out renamedFrom",
+                format!("\"{from}\", the current name of the module {now} in this manifest"),
+                "a former name of this module; remove the other module or renamedFrom",
             );
         } else if let Some(other) = former.insert(path, at) {
             let other = other.file_and_line();
             problems.error(
                 at,
-                format!("{from} is the former name of two modules, here and in {other}; one of them is another module"),
+                format!("{from} is the former name of two modules, here and in {other}; remove renamedFrom from one of them"),
             );
         }
     }
 }
 
 struct Graph<'g> {
-    groups: &'g [Group],
+    groups: &'g [DraftGroup],
     complete: bool,
     numbers: HashMap<(&'g Name, &'g Name), Number>,
 }
 
 impl<'g> Graph<'g> {
-    fn of(groups: &'g [Group], complete: bool) -> Self {
+    fn of(groups: &'g [DraftGroup], complete: bool) -> Self {
         let numbers = groups.iter().enumerate().flat_map(|(g, group)| {
             let modules = group.modules.iter().enumerate();
             modules.map(move |(m, module)| ((&group.name, &module.name), (g, m)))
@@ -150,7 +150,7 @@ impl<'g> Graph<'g> {
         let (consumer, provider) = (self.show(from), self.show(to));
         let message = match self.way(to, from) {
             Some(way) => format!(
-                "a circle of references: {}; one of them has to go",
+                "a circle of references: {}; remove one of them",
                 self.show_circle(from, &way)
             ),
             None if to.0 == from.0 => format!(

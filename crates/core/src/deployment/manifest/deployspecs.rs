@@ -18,7 +18,7 @@ pub(super) const MODULE_STACK: &str = "modulestack.yaml";
 pub(super) fn missing(files: &dyn Repository, file: &SourcePath) -> String {
     match paths::near_miss(files, &file.path) {
         Some(found) => format!(
-            "the folder has no deployspec.yaml, but {}; rename that one",
+            "the folder has no deployspec.yaml, but {}; rename that file",
             excerpt(&found, 120)
         ),
         None => format!("the folder has no deployspec.yaml; a module needs {file}"),
@@ -48,7 +48,7 @@ pub(super) fn refuse_misspelt_stack(
         problems.error(
             module,
             format!(
-                "the folder has no {MODULE_STACK}, but {}, which has no effect; rename that one",
+                "the folder has no {MODULE_STACK}, but {}, which has no effect; rename that file",
                 excerpt(&found, 120)
             ),
         );

@@ -7,7 +7,7 @@ use crate::error::expected;
 use crate::formats::yaml;
 use crate::formats::yaml::Node;
 
-use super::dependency_check::Group as DraftGroup;
+use super::dependency_check::DraftGroup;
 use super::diagnostic::{Diagnostics, Location};
 use super::model::{refuse_ignored, text};
 use super::modules::{Draft, Reader, quoted};
@@ -50,7 +50,7 @@ impl<'a> Groups<'a> {
         if items.is_empty() {
             problems.warning(
                 &list.at,
-                "no groups; a deployment destroys whatever this one has deployed",
+                "no groups; this manifest destroys everything that the deployment has deployed",
             );
         }
         if items.len() > MAX_GROUPS {

@@ -36,11 +36,11 @@ use crate::deployment::targets::TargetsAsked;
 use crate::error::{Result, excerpt};
 use crate::formats::yaml;
 use crate::formats::yaml::Node;
-use crate::ids::{ModuleId, Name};
+use crate::ids::{DeploymentId, ModuleId, Name};
 use crate::module::input::{MAX_STACK_NAME, Options};
 
 use account_mappings::{Mappings, variable};
-use dependency_check::Group as DraftGroup;
+use dependency_check::DraftGroup;
 pub use deployspecs::unknown_fields as unknown_deployspec_fields;
 pub use diagnostic::Diagnostic;
 use diagnostic::{Diagnostics, Location};
@@ -169,17 +169,15 @@ fn deployment(
     mappings.refuse_another_role_path(home, maxima, problems);
     mappings.refuse_networks(home, maxima, problems);
     mappings.refuse_settings(home, maxima, problems);
-    let names = Names {
-        project: project?,
-        deployment: name?,
-    };
+    let (project, deployment) = (project?, name?);
+    let id = DeploymentId { project, deployment };
     let groups = groups
         .into_iter()
-        .map(|group| names.group(group, force, problems))
+        .map(|group| checked_group(&id, group, force, problems))
         .collect();
     Some(Deployment {
-        project: names.project,
-        name: names.deployment,
+        project: id.project,
+        name: id.deployment,
         groups,
         strict: problems.is_strict(),
         sources: BTreeSet::new(),
@@ -234,7 +232,7 @@ fn choose(
 
 fn renamed(found: &str) -> String {
     format!(
-        "the repository has no such file, but {}; rename that one",
+        "the repository has no such file, but {}; rename that file",
         excerpt(found, 120)
     )
 }
@@ -249,7 +247,7 @@ fn is_manifest(repository: &mut dyn Repository, path: &str) -> bool {
     };
     match yaml::parse(&text) {
         Ok(node) => node.get("groups").is_some(),
-        // Templates of Kubernetes manifests are no YAML either.
+        // Templates of Kubernetes manifests are not valid YAML.
         Err(_) => text.contains("groups"),
     }
 }
@@ -321,69 +319,67 @@ fn generated_name(part: &Spanned<'_>, env: &Env, problems: &mut Diagnostics) -> 
     spanned::name(&part.at, &format!("{}{}", prefix?, suffix?), problems)
 }
 
-/// The names that all modules of a deployment share.
-struct Names {
-    project: Name,
-    deployment: Name,
+fn checked_group(
+    deployment: &DeploymentId,
+    group: DraftGroup,
+    force: bool,
+    problems: &mut Diagnostics,
+) -> Group {
+    let modules = group.modules.into_iter();
+    Group {
+        concurrency: group.concurrency,
+        modules: modules
+            .map(|draft| {
+                checked_module(
+                    deployment.module(group.name.clone(), draft.name.clone()),
+                    draft,
+                    force,
+                    problems,
+                )
+            })
+            .collect(),
+        name: group.name,
+    }
 }
 
-impl Names {
-    fn group(&self, group: DraftGroup, force: bool, problems: &mut Diagnostics) -> Group {
-        let modules = group.modules.into_iter();
-        Group {
-            concurrency: group.concurrency,
-            modules: modules
-                .map(|draft| self.module(&group.name, draft, force, problems))
-                .collect(),
-            name: group.name,
+fn checked_module(id: ModuleId, draft: Draft, force: bool, problems: &mut Diagnostics) -> Module {
+    let stack = id.stack_name();
+    if stack.len() > MAX_STACK_NAME {
+        problems.found(
+            &draft.at,
+            format!(
+                "a module whose stack would be called {stack}, {} characters",
+                stack.len()
+            ),
+            format!("project, deployment, group and module of {MAX_STACK_NAME} together; shorten them"),
+        );
+    }
+    let mut consumes: Vec<(Name, Name)> = Vec::new();
+    for reference in draft.references {
+        let consumed = (reference.group, reference.module);
+        if !consumes.contains(&consumed) {
+            consumes.push(consumed);
         }
     }
-
-    fn module(&self, group: &Name, draft: Draft, force: bool, problems: &mut Diagnostics) -> Module {
-        let id = ModuleId {
-            project: self.project.clone(),
-            deployment: self.deployment.clone(),
-            group: group.clone(),
-            module: draft.name,
-        };
-        let stack = id.stack_name();
-        if stack.len() > MAX_STACK_NAME {
-            problems.found(
-                &draft.at,
-                format!(
-                    "a module whose stack would be called {stack}, {} characters",
-                    stack.len()
-                ),
-                format!("project, deployment, group and module of {MAX_STACK_NAME} together; shorten them"),
-            );
-        }
-        let mut consumes: Vec<(Name, Name)> = Vec::new();
-        for reference in draft.references {
-            let consumed = (reference.group, reference.module);
-            if !consumes.contains(&consumed) {
-                consumes.push(consumed);
-            }
-        }
-        Module {
-            id,
-            folder: draft.folder,
-            data_files: draft.data_files,
-            options: Options {
-                parameters: draft.parameters,
-                build: draft.build,
-                redeploy_with_dependencies: force,
-                target: draft.target,
-                renamed_from: draft.renamed_from.map(|(from, _)| from),
-                ..Options::of_stack(stack)
-            },
-            parameters: draft.written_parameters,
-            build: draft.written_build,
-            own_build: draft.own_build,
-            place: draft.place,
-            consumes,
-            file: draft.at.file.to_string(),
-            line: draft.at.line.unwrap_or(1),
-        }
+    Module {
+        id,
+        folder: draft.folder,
+        data_files: draft.data_files,
+        options: Options {
+            parameters: draft.parameters,
+            build: draft.build,
+            redeploy_with_dependencies: force,
+            target: draft.target,
+            renamed_from: draft.renamed_from.map(|(from, _)| from),
+            ..Options::of_stack(stack)
+        },
+        parameters: draft.written_parameters,
+        build: draft.written_build,
+        own_build: draft.own_build,
+        place: draft.place,
+        consumes,
+        file: draft.at.file.to_string(),
+        line: draft.at.line.unwrap_or(1),
     }
 }
 

@@ -21,11 +21,11 @@ const SOURCES: [&str; 3] = ["parameterValue", "parameterStore", "envVariable"];
 
 /// The network of a region.
 #[derive(Debug)]
-pub(super) struct MappedNetwork(Vec<Part>);
+pub(super) struct MappedNetwork(Vec<MappedField>);
 
 /// One of its fields.
 #[derive(Debug)]
-struct Part {
+struct MappedField {
     at: Location,
     field: Field,
     written: Value,
@@ -47,7 +47,7 @@ impl MappedNetwork {
         if given.iter().all(|(.., given)| given.is_none()) {
             return None;
         }
-        let parts: Vec<Option<Part>> = given
+        let parts: Vec<Option<MappedField>> = given
             .into_iter()
             .map(|(name, field, given)| {
                 if given.is_none() {
@@ -58,7 +58,7 @@ impl MappedNetwork {
                 }
                 let given = given?;
                 let written = value(&given, regional, env, problems)?;
-                Part::new(given.at, field, written, problems)
+                MappedField::new(given.at, field, written, problems)
             })
             .collect();
         parts.into_iter().collect::<Option<_>>().map(Self)
@@ -75,7 +75,7 @@ impl MappedNetwork {
 
     /// Refuses what builds may not use.
     pub fn check(&self, allowed: &AllowedNetworks, problems: &mut Diagnostics) {
-        for Part {
+        for MappedField {
             at, field, setting, ..
         } in &self.0
         {
@@ -86,7 +86,7 @@ impl MappedNetwork {
     }
 }
 
-impl Part {
+impl MappedField {
     fn new(at: Location, field: Field, written: Value, problems: &mut Diagnostics) -> Option<Self> {
         match Setting::parse(&at.field, field, &written) {
             Ok(setting) => Some(Self {
@@ -125,7 +125,7 @@ fn value(
             let found = regional.get(&text).filter(|value| !value.is_null());
             if found.is_none() {
                 let message = format!(
-                    "\"{}\" doesn't stand in parametersRegional of the region, from which alone a network takes values",
+                    "expected a key of the region's parametersRegional, found \"{}\"; a network takes values from there only",
                     excerpt(&text, 80)
                 );
                 problems.error(&source.at, message);

@@ -24,7 +24,7 @@ pub(super) fn read(
             problems.error(
                 &file,
                 match paths::near_miss(repository, FILE) {
-                    Some(found) => format!("the file doesn't exist, but {found}; rename that one"),
+                    Some(found) => format!("the file doesn't exist, but {found}; rename that file"),
                     None => "the file doesn't exist, and no project is given otherwise; add the file with `project: NAME`".to_owned(),
                 },
             );

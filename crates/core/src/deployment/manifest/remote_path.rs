@@ -235,7 +235,7 @@ fn refuse_page(url: &str) -> Result<(), String> {
     });
     match page {
         Some((repository, shown)) => Err(format!(
-            "expected a repository's address, found that of a page that shows {}; write git::{}.git//FOLDER?ref=REF",
+            "expected a repository's address, found the address of a page that shows {}; write git::{}.git//FOLDER?ref=REF",
             excerpt(shown, 200),
             excerpt(repository, 300)
         )),
@@ -492,7 +492,7 @@ mod tests {
             ("git::https://h", "found no host, or nothing after it"),
             (
                 "git::https://github.com/o/r/tree/release/1.2.0/modules/a",
-                "found that of a page that shows release/1.2.0/modules/a; write git::https://github.com/o/r.git//FOLDER?ref=REF",
+                "found the address of a page that shows release/1.2.0/modules/a; write git::https://github.com/o/r.git//FOLDER?ref=REF",
             ),
             (
                 "git::https://gitlab.example/a/b/r/-/blob/main/a?ref_type=heads",

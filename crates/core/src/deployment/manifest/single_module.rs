@@ -62,7 +62,7 @@ fn refuse_misspelt(repository: &dyn Repository, name: &str, problems: &mut Diagn
         let found = excerpt(found, 120);
         problems.error(
             &Location::file(name),
-            format!("the folder has no such file, but {found}, which has no effect; rename that one"),
+            format!("the folder has no such file, but {found}, which has no effect; rename that file"),
         );
     }
 }

@@ -1,8 +1,8 @@
 //! Reads a manifest: YAML values with their locations.
 //!
-//! As with JSON input ([`crate::formats::json_fields`]), each field is taken by its type. Fields that are not taken are
-//! warned of, as they have no effect in seed-farmer either, or refused if `seedfarmer.yaml` says so. seed-farmer accepts
-//! fields in camelCase and in snake_case, all but one (`disableEnvVarResolution`).
+//! As with JSON input ([`crate::formats::json_fields`]), each field is taken by its type. A field that is not taken gives
+//! a warning, because it has no effect in seed-farmer either, or an error if `seedfarmer.yaml` says so. Like seed-farmer,
+//! it accepts fields in camelCase and in snake_case, except for `disableEnvVarResolution`.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -207,11 +207,11 @@ pub(super) fn distinct<'n>(
 fn trap(written: &str, value: &Value) -> String {
     if value.is_string() {
         return format!(
-            "{written} is a date to seed-farmer, which fails with it; here it is the text. Put it into quotes to say so"
+            "seed-farmer reads {written} as a date and fails; here it is a text. Put it into quotes to make that clear"
         );
     }
     format!(
-        "{written} is read as {}, as YAML 1.1 has it; if the text is meant, put it into quotes: \"{written}\"",
+        "{written} is read as {} (YAML 1.1); to get the text, put it into quotes: \"{written}\"",
         dumps(value)
     )
 }

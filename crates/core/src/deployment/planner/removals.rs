@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::Planner;
+use super::draft::Planner;
 use crate::deployment::order;
 use crate::deployment::plan::{Item, PlannedAction, PlannedModule};
 use crate::module::metadata_reference::ModuleRef;

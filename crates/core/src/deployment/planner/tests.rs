@@ -3,10 +3,13 @@
 mod removals;
 mod renames;
 
+use super::draft::execution_name;
 use super::*;
+use crate::deployment::renames::Renames;
+use crate::deployment::selection::Selection;
 use crate::error::says;
-use crate::ids::{Name, ParameterKind};
-use crate::module::fingerprint::deployspec_digest;
+use crate::ids::{DeploymentId, ExecutionArn, Name, ParameterKind};
+use crate::module::fingerprint::{VersionsByTarget, deployspec_digest};
 use crate::module::input::{Limits, Options};
 use serde_json::{Value, json};
 
@@ -130,7 +133,7 @@ fn request(only: &[&str], force: &[&str]) -> (Selection, Forced) {
         json!({"project": "p", "source": {"key": "uploads/r.zip"}, "only": only, "force_update": force});
     let request = crate::deployment::input::DeploymentInput::parse(&input, &limits).unwrap();
     match request.action {
-        crate::deployment::input::Action::Deploy { force, .. } => (request.only, force),
+        crate::deployment::input::DeploymentAction::Deploy { force, .. } => (request.only, force),
         _ => panic!("no deployment"),
     }
 }
@@ -144,7 +147,7 @@ fn plan_of(
     stored: &BTreeMap<String, String>,
     asked: &Asked<'_>,
 ) -> (Plan, Vec<Wave>) {
-    let mut state = State::of(&deployment(), stored.clone());
+    let mut state = DeploymentState::of(&deployment(), stored.clone());
     let (only, force) = request(asked.only, asked.force);
     let execution = ExecutionArn::new("arn:aws:states:r:1:execution:deploy:run");
     let renames = Renames::apply(&mut groups, &mut state, &only, &execution);
@@ -161,7 +164,7 @@ fn plan_of(
 }
 
 fn destroy(stored: &BTreeMap<String, String>, only: &[&str]) -> (Plan, Vec<Wave>) {
-    let state = State::of(&deployment(), stored.clone());
+    let state = DeploymentState::of(&deployment(), stored.clone());
     let (only, _) = request(only, &[]);
     let execution = ExecutionArn::new("e");
     destroying(&Planning {
@@ -343,7 +346,7 @@ fn a_run_may_be_about_some_modules_and_force_some() {
     assert_eq!(error.name, ErrorName::Blocked);
     assert_eq!(
         error.message,
-        "nothing was started. apps/web: it consumes data/store, which isn't deployed and isn't part of this run"
+        "nothing was started. apps/web: it consumes data/store, which is neither deployed nor part of this run"
     );
 }
 
@@ -423,7 +426,7 @@ fn a_wave_is_as_wide_as_its_group_says_and_no_wider_than_the_maximum() {
         let planning = Planning {
             deployment: &deployment(),
             execution: &execution,
-            state: &State::of(&deployment(), []),
+            state: &DeploymentState::of(&deployment(), []),
             renames: &Renames::default(),
             versions: &VersionsByTarget::new(),
             only: &only,

@@ -48,7 +48,7 @@ fn record(execution: &str, ended: i64, modules: &[&str]) -> DeploymentRecord {
 }
 
 /// The stored state of modules: each with its state and the second of its last success.
-fn state(modules: &[(&str, &str, i64)]) -> State {
+fn state(modules: &[(&str, &str, i64)]) -> DeploymentState {
     let status = |(module, state, second): &(&str, &str, i64)| {
         let of = module_ref(module);
         let id = deployment().module(of.group.clone(), of.module.clone());
@@ -56,7 +56,7 @@ fn state(modules: &[(&str, &str, i64)]) -> State {
             "module": of.module, "execution": "e"});
         (format!("{}/status", id.parameter_path()), text.to_string())
     };
-    State::of(&deployment(), modules.iter().map(status))
+    DeploymentState::of(&deployment(), modules.iter().map(status))
 }
 
 fn planned(module: &str, action: PlannedAction) -> PlannedModule {
@@ -73,7 +73,7 @@ fn planned(module: &str, action: PlannedAction) -> PlannedModule {
     }
 }
 
-fn plan(modules: &[(&str, PlannedAction)], whole: bool, before: Option<Ended>) -> Plan {
+fn plan(modules: &[(&str, PlannedAction)], whole: bool, before: Option<State>) -> Plan {
     Plan {
         deployment: deployment(),
         commit_info: CommitInfo::default(),
@@ -125,17 +125,17 @@ fn a_success_of_everything_leaves_a_record_and_nothing_else_does() {
     assert_eq!(of(&whole, &bad), None);
     let nothing = [("net/vpc", Unchanged)];
     assert_eq!(
-        of(&plan(&nothing, true, Some(Ended::Succeeded)), &[]),
+        of(&plan(&nothing, true, Some(State::Succeeded)), &[]),
         None,
         "known"
     );
-    assert!(of(&plan(&nothing, true, Some(Ended::Failed)), &[]).is_some());
+    assert!(of(&plan(&nothing, true, Some(State::Failed)), &[]).is_some());
     assert_eq!(of(&plan(&[("net/old", Destroy)], true, None), &good), None);
 }
 
 #[test]
 fn without_an_execution_it_goes_back_to_the_last_success_that_is_not_what_is_deployed() {
-    let chosen = |to: Option<&str>, now: &State| {
+    let chosen = |to: Option<&str>, now: &DeploymentState| {
         let to = to.map(|to| ExecutionName::parse(to).unwrap());
         let id = deployment();
         let mut search = Search::new(&id, to, now);
@@ -169,11 +169,14 @@ fn without_an_execution_it_goes_back_to_the_last_success_that_is_not_what_is_dep
                 ("apps/new", "FAILED", 25),
             ]),
         ),
-        ("all destroyed", State::default()),
+        ("all destroyed", DeploymentState::default()),
     ] {
         assert_eq!(chosen(None, &changed), Ok("second".to_owned()), "{why}");
     }
-    assert_eq!(chosen(Some("first"), &State::default()), Ok("first".to_owned()));
+    assert_eq!(
+        chosen(Some("first"), &DeploymentState::default()),
+        Ok("first".to_owned())
+    );
     let error = chosen(Some("other"), &as_then).unwrap_err();
     assert_eq!(error.name, ErrorName::SourceNotFound);
     assert!(error.message.contains("the execution other"), "{error}");
@@ -264,7 +267,7 @@ fn what_is_missing_is_named_with_its_module() {
     assert_eq!(error.name, ErrorName::SourceNotFound);
     assert!(
         error.message.starts_with(
-            "nothing was started: net/vpc: its bundle is not kept any more; without these, what then left"
+            "nothing was started: net/vpc: its bundle is not kept any more; without these, the state after then"
         ),
         "{error}"
     );

@@ -1,7 +1,7 @@
 //! A zip archive whose directory is checked before anything is unpacked.
 //!
 //! The directory is read with a limit on its length, and checked as a whole: paths, encryption, sizes, and that no two
-//! entries share a path or a byte. So what reads an entry can rely on its path and its stated size.
+//! entries share a path or a byte. So code that reads an entry can rely on its path and its stated size.
 
 use std::collections::HashSet;
 use std::io::{self, Read, Seek, SeekFrom};

@@ -1,8 +1,8 @@
 //! The command that failed, and what it printed, from the log of a build.
 //!
-//! CodeBuild writes lines of its own among the output: `[Container] 2026/03/02 10:17:29.123456 Running command make`. A command
-//! of several lines has several there. The line `Command did not exit successfully make exit status 2` repeats the command, which
-//! shows where its output begins.
+//! CodeBuild writes lines of its own among the output: `[Container] 2026/03/02 10:17:29.123456 Running command make`. A
+//! command of several lines has as many lines there. The line `Command did not exit successfully make exit status 2`
+//! repeats the command, which shows where its output begins.
 
 use super::container_line::{ContainerLine, exit_in};
 use super::line::without_escapes;

@@ -1,8 +1,8 @@
 //! The lines that CodeBuild itself writes into a build's log, such as `[Container] 2026/03/02 10:17:29.123456 Running command
 //! make`.
 //!
-//! Some of them quote a command. One of several lines, or one that ends with a line break, goes on in the lines that follow:
-//! they are neither CodeBuild's own nor what the command printed, and end with `exit status N`.
+//! Some of them quote a command. A command with several lines, or with a line break at its end, continues in the next
+//! lines. These are neither CodeBuild's own lines nor output of the command, and end with `exit status N`.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! The first failure among the events of a CloudFormation stack.
 //!
-//! A resource that fails makes CloudFormation cancel those that it works on at the same time, so the first failure since the
-//! build began is the cause, and later ones follow from it. Where that is a nested stack, its own events have the cause
-//! (CloudFormation user guide, "Troubleshooting CloudFormation").
+//! A resource that fails makes CloudFormation cancel those that it works on at the same time, so the first failure since
+//! the build began is the cause, and later ones follow from it. If the resource is a nested stack, that stack's own
+//! events have the cause (CloudFormation user guide, "Troubleshooting CloudFormation").
 
 use jiff::Timestamp;
 

@@ -11,7 +11,7 @@ use sha1::{Digest, Sha1};
 use crate::formats::python_json::dumps;
 use crate::formats::upper_snake_case::upper_snake_case;
 use crate::ids::AwsEnvironment;
-use crate::module::input::Action;
+use crate::module::input::ModuleAction;
 use crate::module::parameters::VariableType;
 use crate::module::plan::Plan;
 use crate::module::workflow_metadata::SEEDFARMER_VERSION;
@@ -85,7 +85,7 @@ pub fn variables(
         Variable::plain("AWS_CODESEEDER_NAME", plan.module.project.as_str()),
     ];
     variables.extend(permissions_boundary.map(|arn| named("PERMISSIONS_BOUNDARY_ARN", arn.to_owned())));
-    if plan.action == Action::Deploy {
+    if plan.action == ModuleAction::Deploy {
         variables.push(named("MODULE_MD5", plan.fingerprint.bundle.clone()));
     }
     variables.extend(plan.options.parameters.iter().map(|(name, value)| Variable {

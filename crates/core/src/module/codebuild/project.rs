@@ -1,9 +1,9 @@
 //! Checks a CodeBuild project that an input names, and what it would add to a build (decision 38).
 //!
 //! StartBuild overrides a project's role, image, cache and some other settings for one build, but not its VPC, file
-//! systems and others. It adds to a project's variables and cannot remove any. A project that an administrator made for
-//! another purpose would lend these to any module. A project with the builds' own service role was made for modules, so
-//! its settings are intended for them.
+//! systems and others. It adds to a project's variables and cannot remove any. So a project that an administrator made
+//! for another purpose would lend its settings to any module. It is refused, unless it has the builds' own service role:
+//! a project with that role was made for modules.
 
 use crate::error::{Error, Result, excerpt};
 use crate::module::network::Network;

@@ -1,8 +1,8 @@
 //! Read-only builds: commands of a deployspec that look, and change nothing (decision 67).
 //!
-//! The sections `drift` and `preview` have such commands. Their builds have the container and the variables of the module's
-//! deployments. They run in a CodeBuild project of their own, outside of any VPC, whose role changes nothing and reads no
-//! secrets. They hand nothing back: CodeBuild says how they ended, and their log says what they found.
+//! The sections `drift` and `preview` have such commands. Their builds have the container and the variables of the
+//! module's deployments. They run in a CodeBuild project of their own, outside of any VPC, whose role changes nothing and
+//! reads no secrets. They return nothing: CodeBuild says how they ended, and their log says what they found.
 
 use md5::{Digest, Md5};
 

@@ -6,7 +6,7 @@ use crate::ids::{AwsEnvironment, BuildFolder, ExecutionArn};
 use crate::module::codebuild::environment::Variable;
 use crate::module::codebuild::{buildspec, environment};
 use crate::module::deployspec::Phases;
-use crate::module::input::Action;
+use crate::module::input::ModuleAction;
 use crate::module::maximum::ComputeType;
 use crate::module::network::Network;
 use crate::module::plan::Plan;
@@ -198,8 +198,8 @@ pub(super) fn variables(plan: &Plan, environment: &AwsEnvironment, defaults: &De
 /// their own pre_build commands, as in seed-farmer (seedfarmer-compat.md 2.2).
 fn phases(plan: &Plan) -> Phases {
     match plan.action {
-        Action::Deploy => plan.deployspec.deploy.clone(),
-        Action::Destroy => {
+        ModuleAction::Deploy => plan.deployspec.deploy.clone(),
+        ModuleAction::Destroy => {
             // The planner has checked that destroy phases exist.
             let mut phases = plan.deployspec.destroy.clone().unwrap_or_default();
             let module = &plan.module;
@@ -236,7 +236,7 @@ pub(crate) mod tests {
             "deploy: {{phases: {{build: {{commands: [make]}}}}}}\ndestroy: {{phases: {{pre_build: {{commands: [own]}}, build: {{commands: [unmake]}}}}}}\nbuild_type: BUILD_GENERAL1_LARGE\npublishGenericEnvVariables: {generic}\n"
         );
         Plan {
-            action: Action::Deploy,
+            action: ModuleAction::Deploy,
             fingerprint: Fingerprint::new("bundle-md5", spec.as_bytes(), &options, &Versions::new()),
             module,
             source: Source {
@@ -419,7 +419,7 @@ pub(crate) mod tests {
             composed.map(|v| (v.name, v.value)).collect()
         };
         let mut expected = variables(&plan);
-        plan.action = Action::Destroy;
+        plan.action = ModuleAction::Destroy;
         // A destruction has no new bundle with an MD5 (seedfarmer-compat.md 2.3).
         expected.retain(|(name, _)| name != "SEEDFARMER_MODULE_MD5");
         assert_eq!(variables(&plan), expected);

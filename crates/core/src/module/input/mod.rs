@@ -23,7 +23,7 @@ pub use options::{Limits, Options};
 /// The action of an execution on a module.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Action {
+pub enum ModuleAction {
     /// Run its deploy phases if it changed.
     #[default]
     Deploy,
@@ -84,8 +84,7 @@ pub struct DestroyInput {
 
 impl DestroyInput {
     fn read(mut fields: JsonFields, limits: &Limits) -> Result<Self> {
-        let [project, deployment, group, module] = required_names(names(&mut fields)?)?;
-        let module = ModuleId::parse(&project, &deployment, &group, &module)?;
+        let module = required_module(names(&mut fields)?)?;
         let source = fields.any("source");
         let source = source.map(|source| Source::parse(&source, &limits.work_bucket));
         refuse_beside(&mut fields, &OPTIONS, OF_THE_LAST_SUCCESS)?;
@@ -111,8 +110,7 @@ pub struct RollbackInput {
 
 impl RollbackInput {
     fn read(mut fields: JsonFields) -> Result<Self> {
-        let [project, deployment, group, module] = required_names(names(&mut fields)?)?;
-        let module = ModuleId::parse(&project, &deployment, &group, &module)?;
+        let module = required_module(names(&mut fields)?)?;
         let to = fields.text("to")?;
         let to = to.map(|to| ExecutionName::parse(&to)).transpose()?;
         let only_changes = fields.flag("only_changes")?.unwrap_or(false);
@@ -129,8 +127,7 @@ impl RollbackInput {
 
 /// The module that an input taints.
 fn tainted(mut fields: JsonFields) -> Result<ModuleId> {
-    let [project, deployment, group, module] = required_names(names(&mut fields)?)?;
-    let module = ModuleId::parse(&project, &deployment, &group, &module)?;
+    let module = required_module(names(&mut fields)?)?;
     refuse_beside(&mut fields, &["source", "to"], OF_A_TAINT)?;
     refuse_beside(&mut fields, &OPTIONS, OF_A_TAINT)?;
     fields.finish()?;
@@ -256,10 +253,8 @@ pub(crate) fn module_named(input: &Value) -> Option<ModuleId> {
     ModuleId::from_upload_key(input.get("source")?.get("key")?.as_str()?).ok()?
 }
 
-/// The four names, unparsed or parsed.
-type Names<T> = [T; 4];
-
-fn names(fields: &mut JsonFields) -> Result<Names<Option<String>>> {
+/// The project, the deployment, the group and the module of an input, unparsed.
+fn names(fields: &mut JsonFields) -> Result<[Option<String>; 4]> {
     let names = [
         fields.text("project")?,
         fields.text("deployment")?,
@@ -273,26 +268,23 @@ fn names(fields: &mut JsonFields) -> Result<Names<Option<String>>> {
     Ok(names)
 }
 
-fn required_names([project, deployment, group, module]: Names<Option<String>>) -> Result<Names<String>> {
-    let needed = |name: &str, value: Option<String>| {
-        value.ok_or_else(|| Error::field(name, "nothing", "a text; the field is required"))
+fn required_module([project, deployment, group, module]: [Option<String>; 4]) -> Result<ModuleId> {
+    let required = |field: &str, name: Option<String>| {
+        name.ok_or_else(|| Error::field(field, "nothing", "a text; the field is required"))
     };
-    Ok([
-        needed("project", project)?,
-        needed("deployment", deployment)?,
-        needed("group", group)?,
-        needed("module", module)?,
-    ])
+    // A missing name is reported before an invalid one.
+    let (project, deployment) = (required("project", project)?, required("deployment", deployment)?);
+    let (group, module) = (required("group", group)?, required("module", module)?);
+    ModuleId::parse(&project, &deployment, &group, &module)
 }
 
-/// The four names; `None` if all are absent.
+/// The module of the four names; `None` if all are absent.
 pub(crate) fn module_of(fields: &mut JsonFields) -> Result<Option<ModuleId>> {
     let names = names(fields)?;
     if names.iter().all(Option::is_none) {
         return Ok(None);
     }
-    let [project, deployment, group, module] = required_names(names)?;
-    ModuleId::parse(&project, &deployment, &group, &module).map(Some)
+    required_module(names).map(Some)
 }
 
 pub(crate) fn no_names(key: &str) -> Error {

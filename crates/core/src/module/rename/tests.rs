@@ -72,9 +72,9 @@ impl World {
     }
 
     /// The steps after the mark.
-    fn steps(&mut self, execution: &str) -> Result<Vec<Step>> {
+    fn steps(&mut self, execution: &str) -> Result<Vec<RenameStep>> {
         self.old.parameters.renamed = Some(json!(ModuleRef::from(&new())).to_string());
-        let stored = Stored {
+        let stored = RenameState {
             own: &self.own.parameters,
             own_record: self.own.record.as_ref(),
             old: &self.old.parameters,
@@ -84,22 +84,22 @@ impl World {
         steps(&new(), &from, stored, &ExecutionArn::new(execution), NOW)
     }
 
-    fn apply(&mut self, steps: &[Step]) {
+    fn apply(&mut self, steps: &[RenameStep]) {
         for step in steps {
             match step {
-                Step::KeepBundle(_) => {
+                RenameStep::KeepBundle(_) => {
                     assert!(self.old.bundle, "copied from where it still is");
                     self.own.bundle = true;
                 }
-                Step::Record(record) => self.own.record = Some((**record).clone()),
-                Step::Parameter(write) => {
+                RenameStep::Record(record) => self.own.record = Some((**record).clone()),
+                RenameStep::Parameter(write) => {
                     let text = write.encoded.parameter.as_str().to_owned();
                     self.own.parameters.set(write.kind, text);
                 }
-                Step::Unmark => self.own.parameters.renamed = None,
-                Step::DropBundles => self.old.bundle = false,
-                Step::DropRecord => self.old.record = None,
-                Step::DropParameters => {
+                RenameStep::Unmark => self.own.parameters.renamed = None,
+                RenameStep::DropBundles => self.old.bundle = false,
+                RenameStep::DropRecord => self.old.record = None,
+                RenameStep::DropParameters => {
                     let status = self.old.parameters.status.take();
                     let renamed = self.old.parameters.renamed.take();
                     self.old.parameters = ModuleParameters {
@@ -108,8 +108,8 @@ impl World {
                         ..ModuleParameters::default()
                     };
                 }
-                Step::DropValues => {}
-                Step::DropStatus => self.old.parameters.status = None,
+                RenameStep::DropValues => {}
+                RenameStep::DropStatus => self.old.parameters.status = None,
             }
         }
     }
@@ -227,7 +227,10 @@ fn a_crash_after_any_write_is_repaired() {
 fn what_was_deployed_since_an_interrupted_rename_is_not_overwritten() {
     let mut world = World::deployed();
     let all = world.steps("e").unwrap();
-    let written = all.iter().position(|step| *step == Step::DropBundles).unwrap();
+    let written = all
+        .iter()
+        .position(|step| *step == RenameStep::DropBundles)
+        .unwrap();
     world.apply(&all[..written]);
     let newer = DeployedModule {
         execution: ExecutionArn::new("newer"),
@@ -314,20 +317,19 @@ fn a_former_name_is_taken_but_can_be_given_back() {
         is_due(&old(), &world.old.parameters, &from, &world.own.parameters),
         Ok(true)
     );
-    let stored = Stored {
+    let stored = RenameState {
         own: &world.old.parameters,
         own_record: None,
         old: &world.own.parameters,
         old_record: world.own.record.as_ref(),
     };
     let steps = steps(&old(), &from, stored, &ExecutionArn::new("back"), NOW).unwrap();
-    let written =
-        |step: &&Step| matches!(step, Step::Parameter(write) if write.kind == ParameterKind::Status);
+    let written = |step: &&RenameStep| matches!(step, RenameStep::Parameter(write) if write.kind == ParameterKind::Status);
     let (status, unmark) = (
         steps.iter().position(|step| written(&step)),
-        steps.iter().position(|step| *step == Step::Unmark),
+        steps.iter().position(|step| *step == RenameStep::Unmark),
     );
-    assert!(status < unmark && unmark < steps.iter().position(|step| *step == Step::DropBundles));
+    assert!(status < unmark && unmark < steps.iter().position(|step| *step == RenameStep::DropBundles));
     // Another module doesn't get it.
     let other = name("core/other");
     let never = World::deployed().old.parameters;

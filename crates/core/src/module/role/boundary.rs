@@ -1,7 +1,7 @@
 //! The permissions boundary of a module's role, which its builds also get as a variable.
 //!
-//! The template names one for all modules, a manifest (`permissionsBoundaryName`) or an input one for some. The
-//! template's is an administrator's, so nothing may replace it.
+//! The template names a boundary for all modules, a manifest (`permissionsBoundaryName`) or an input for single modules.
+//! An administrator sets the template's boundary, so nothing may replace it.
 
 use crate::error::{Error, Result, excerpt};
 use crate::ids::AwsEnvironment;

@@ -64,10 +64,10 @@ impl Progress {
     }
 
     /// The step, if there is time left.
-    fn in_time(&self, step: Step, now: Timestamp) -> Step {
+    fn in_time(&self, step: StackStep, now: Timestamp) -> StackStep {
         match step {
-            Step::Done | Step::Failed => step,
-            _ if now.duration_since(self.since) > LONGEST => Step::TimedOut,
+            StackStep::Done | StackStep::Failed => step,
+            _ if now.duration_since(self.since) > LONGEST => StackStep::TimedOut,
             step => step,
         }
     }
@@ -75,7 +75,7 @@ impl Progress {
 
 /// The next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum StackStep {
     /// The stack does not exist: create it.
     Create,
     /// Update it; CloudFormation may answer that no update is needed.
@@ -121,34 +121,39 @@ fn standing(status: Option<&str>) -> Standing {
 
 /// The next step towards an up-to-date stack, by its status; `None` if there is no stack.
 #[must_use]
-pub fn deploy(status: Option<&str>, progress: &Progress, now: Timestamp) -> Step {
+pub fn deploy(status: Option<&str>, progress: &Progress, now: Timestamp) -> StackStep {
     let deployed = progress.asked == Some(Asked::Deployed);
     let step = match standing(status) {
-        Standing::Missing => Step::Create,
-        Standing::Busy => Step::Wait,
-        Standing::Good if deployed => Step::Done,
-        Standing::Good => Step::Update,
-        Standing::RolledBack | Standing::Broken if deployed => Step::Failed,
-        Standing::RolledBack => Step::Update,
-        Standing::Broken => Step::Delete,
-        Standing::DeleteFailed if progress.asked == Some(Asked::Deleted) => Step::Failed,
-        Standing::DeleteFailed => Step::Delete,
+        Standing::Missing => StackStep::Create,
+        Standing::Busy => StackStep::Wait,
+        Standing::Good if deployed => StackStep::Done,
+        Standing::Good => StackStep::Update,
+        Standing::RolledBack | Standing::Broken if deployed => StackStep::Failed,
+        Standing::RolledBack => StackStep::Update,
+        Standing::Broken => StackStep::Delete,
+        Standing::DeleteFailed if progress.asked == Some(Asked::Deleted) => StackStep::Failed,
+        Standing::DeleteFailed => StackStep::Delete,
     };
     progress.in_time(step, now)
 }
 
-/// What to do after [`Step::Failed`] of [`deploy`], with the new progress. If CloudFormation did not find the role yet,
+/// What to do after [`StackStep::Failed`] of [`deploy`], with the new progress. If CloudFormation did not find the role yet,
 /// the failed stack is cleared away and created again, up to [`MAX_UNSEEN`] times. `reason` belongs to the resource
 /// that failed first.
 #[must_use]
-pub fn after_failure(status: Option<&str>, progress: Progress, reason: &str, role: &str) -> (Step, Progress) {
+pub fn after_failure(
+    status: Option<&str>,
+    progress: Progress,
+    reason: &str,
+    role: &str,
+) -> (StackStep, Progress) {
     let unseen = progress.asked == Some(Asked::Deployed) && is_unseen(reason, role);
     if !unseen || progress.unseen >= MAX_UNSEEN {
-        return (Step::Failed, progress);
+        return (StackStep::Failed, progress);
     }
     let step = match standing(status) {
-        Standing::RolledBack => Step::Update,
-        _ => Step::Delete,
+        Standing::RolledBack => StackStep::Update,
+        _ => StackStep::Delete,
     };
     let progress = Progress {
         unseen: progress.unseen + 1,
@@ -165,12 +170,12 @@ fn is_unseen(reason: &str, role: &str) -> bool {
 
 /// The next step towards the removal of a stack, by its status; `None` if there is no stack.
 #[must_use]
-pub fn delete(status: Option<&str>, progress: &Progress, now: Timestamp) -> Step {
+pub fn delete(status: Option<&str>, progress: &Progress, now: Timestamp) -> StackStep {
     let step = match standing(status) {
-        Standing::Missing => Step::Done,
-        Standing::Busy => Step::Wait,
-        Standing::DeleteFailed if progress.asked == Some(Asked::Deleted) => Step::Failed,
-        _ => Step::Delete,
+        Standing::Missing => StackStep::Done,
+        Standing::Busy => StackStep::Wait,
+        Standing::DeleteFailed if progress.asked == Some(Asked::Deleted) => StackStep::Failed,
+        _ => StackStep::Delete,
     };
     progress.in_time(step, now)
 }
@@ -197,7 +202,7 @@ pub fn timed_out(stack: &str, status: Option<String>) -> Error {
     Error::new(
         ErrorName::ModuleStackTimedOut,
         format!(
-            "modulestack.yaml: expected the stack {stack} to be ready, or gone, after {} minutes; found {}; look at its events in CloudFormation, and start again when it has come to rest",
+            "modulestack.yaml: expected the stack {stack} to be ready, or gone, after {} minutes; found {}; look at its events in CloudFormation, and start again when the stack changes no more",
             LONGEST.as_mins(),
             status.as_deref().unwrap_or("no stack")
         ),
@@ -220,30 +225,34 @@ mod tests {
         }
     }
 
-    fn deploy(status: Option<&str>, asked: Option<Asked>) -> Step {
+    fn deploy(status: Option<&str>, asked: Option<Asked>) -> StackStep {
         super::deploy(status, &after(asked), START)
     }
 
-    fn delete(status: Option<&str>, asked: Option<Asked>) -> Step {
+    fn delete(status: Option<&str>, asked: Option<Asked>) -> StackStep {
         super::delete(status, &after(asked), START)
     }
 
     #[test]
     fn a_stack_is_made_or_brought_up_to_date() {
         for (status, last, step) in [
-            (None, None, Step::Create),
-            (Some("CREATE_IN_PROGRESS"), Some(Deployed), Step::Wait),
-            (Some("CREATE_COMPLETE"), Some(Deployed), Step::Done),
+            (None, None, StackStep::Create),
+            (Some("CREATE_IN_PROGRESS"), Some(Deployed), StackStep::Wait),
+            (Some("CREATE_COMPLETE"), Some(Deployed), StackStep::Done),
             // From an earlier execution: it may have another template.
-            (Some("CREATE_COMPLETE"), None, Step::Update),
-            (Some("UPDATE_COMPLETE"), None, Step::Update),
+            (Some("CREATE_COMPLETE"), None, StackStep::Update),
+            (Some("UPDATE_COMPLETE"), None, StackStep::Update),
             (
                 Some("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"),
                 Some(Deployed),
-                Step::Wait,
+                StackStep::Wait,
             ),
-            (Some("UPDATE_ROLLBACK_COMPLETE"), None, Step::Update),
-            (Some("UPDATE_ROLLBACK_COMPLETE"), Some(Deployed), Step::Failed),
+            (Some("UPDATE_ROLLBACK_COMPLETE"), None, StackStep::Update),
+            (
+                Some("UPDATE_ROLLBACK_COMPLETE"),
+                Some(Deployed),
+                StackStep::Failed,
+            ),
         ] {
             assert_eq!(deploy(status, last), step, "{status:?} {last:?}");
         }
@@ -258,29 +267,33 @@ mod tests {
             "UPDATE_ROLLBACK_FAILED",
             "REVIEW_IN_PROGRESS",
         ] {
-            assert_eq!(deploy(Some(broken), None), Step::Delete, "{broken}");
-            assert_eq!(deploy(Some(broken), Some(Deployed)), Step::Failed, "{broken}");
+            assert_eq!(deploy(Some(broken), None), StackStep::Delete, "{broken}");
+            assert_eq!(
+                deploy(Some(broken), Some(Deployed)),
+                StackStep::Failed,
+                "{broken}"
+            );
         }
-        assert_eq!(deploy(Some("DELETE_IN_PROGRESS"), Some(Deleted)), Step::Wait);
-        assert_eq!(deploy(None, Some(Deleted)), Step::Create);
-        assert_eq!(deploy(Some("DELETE_FAILED"), None), Step::Delete);
-        assert_eq!(deploy(Some("DELETE_FAILED"), Some(Deleted)), Step::Failed);
+        assert_eq!(deploy(Some("DELETE_IN_PROGRESS"), Some(Deleted)), StackStep::Wait);
+        assert_eq!(deploy(None, Some(Deleted)), StackStep::Create);
+        assert_eq!(deploy(Some("DELETE_FAILED"), None), StackStep::Delete);
+        assert_eq!(deploy(Some("DELETE_FAILED"), Some(Deleted)), StackStep::Failed);
     }
 
     #[test]
     fn a_stack_is_removed_in_every_status() {
-        assert_eq!(delete(None, None), Step::Done);
+        assert_eq!(delete(None, None), StackStep::Done);
         for status in [
             "CREATE_COMPLETE",
             "UPDATE_ROLLBACK_COMPLETE",
             "ROLLBACK_COMPLETE",
             "DELETE_FAILED",
         ] {
-            assert_eq!(delete(Some(status), None), Step::Delete, "{status}");
+            assert_eq!(delete(Some(status), None), StackStep::Delete, "{status}");
         }
-        assert_eq!(delete(Some("DELETE_IN_PROGRESS"), Some(Deleted)), Step::Wait);
-        assert_eq!(delete(Some("DELETE_COMPLETE"), Some(Deleted)), Step::Done);
-        assert_eq!(delete(Some("DELETE_FAILED"), Some(Deleted)), Step::Failed);
+        assert_eq!(delete(Some("DELETE_IN_PROGRESS"), Some(Deleted)), StackStep::Wait);
+        assert_eq!(delete(Some("DELETE_COMPLETE"), Some(Deleted)), StackStep::Done);
+        assert_eq!(delete(Some("DELETE_FAILED"), Some(Deleted)), StackStep::Failed);
     }
 
     /// CloudFormation's reason for a role that IAM does not know yet; observed, without ids.
@@ -291,19 +304,19 @@ mod tests {
     }
 
     /// The steps of an execution until it ends, if each of its requests ends with these statuses.
-    fn steps(mut status: Option<&'static str>, reason: &str) -> Vec<Step> {
+    fn steps(mut status: Option<&'static str>, reason: &str) -> Vec<StackStep> {
         let mut progress = Progress::new(START);
         let mut steps = Vec::new();
         for _ in 0..100 {
             let mut step = super::deploy(status, &progress, START);
-            if step == Step::Failed {
+            if step == StackStep::Failed {
                 (step, progress) = after_failure(status, progress, reason, ROLE);
             }
             steps.push(step);
             (progress, status) = match step {
-                Step::Create => (progress.asked(Deployed), Some("ROLLBACK_COMPLETE")),
-                Step::Update => (progress.asked(Deployed), Some("UPDATE_ROLLBACK_COMPLETE")),
-                Step::Delete => (progress.asked(Deleted), None),
+                StackStep::Create => (progress.asked(Deployed), Some("ROLLBACK_COMPLETE")),
+                StackStep::Update => (progress.asked(Deployed), Some("UPDATE_ROLLBACK_COMPLETE")),
+                StackStep::Delete => (progress.asked(Deleted), None),
                 _ => break,
             };
         }
@@ -326,7 +339,7 @@ mod tests {
             ] {
                 let steps = steps(Some(status), reason);
                 assert!(
-                    steps.len() <= 3 && steps.last() == Some(&Step::Failed),
+                    steps.len() <= 3 && steps.last() == Some(&StackStep::Failed),
                     "{steps:?}"
                 );
             }
@@ -338,19 +351,27 @@ mod tests {
         let created = steps(None, &unseen(ROLE));
         assert_eq!(
             created[..4],
-            [Step::Create, Step::Delete, Step::Create, Step::Delete]
+            [
+                StackStep::Create,
+                StackStep::Delete,
+                StackStep::Create,
+                StackStep::Delete
+            ]
         );
         let updated = steps(Some("UPDATE_COMPLETE"), &unseen(ROLE));
-        assert_eq!(updated[..3], [Step::Update, Step::Update, Step::Update]);
-        for (steps, asks) in [(created, Step::Create), (updated, Step::Update)] {
-            assert_eq!(steps.last(), Some(&Step::Failed));
+        assert_eq!(
+            updated[..3],
+            [StackStep::Update, StackStep::Update, StackStep::Update]
+        );
+        for (steps, asks) in [(created, StackStep::Create), (updated, StackStep::Update)] {
+            assert_eq!(steps.last(), Some(&StackStep::Failed));
             let tries = steps.iter().filter(|step| **step == asks).count();
             assert_eq!(tries, usize::from(MAX_UNSEEN) + 1, "{steps:?}");
         }
         // A deployment is not repeated for a deletion's message about a role.
         let deleting = after(Some(Deleted));
         let (step, _) = after_failure(Some("DELETE_FAILED"), deleting, &unseen(ROLE), ROLE);
-        assert_eq!(step, Step::Failed);
+        assert_eq!(step, StackStep::Failed);
     }
 
     #[test]
@@ -364,10 +385,13 @@ mod tests {
             (None, Some(Deployed)),
         ] {
             let progress = after(asked);
-            assert_ne!(super::deploy(status, &progress, START + LONGEST), Step::TimedOut);
+            assert_ne!(
+                super::deploy(status, &progress, START + LONGEST),
+                StackStep::TimedOut
+            );
             assert_eq!(
                 super::deploy(status, &progress, late),
-                Step::TimedOut,
+                StackStep::TimedOut,
                 "{status:?}"
             );
         }
@@ -375,20 +399,20 @@ mod tests {
         for status in ["DELETE_IN_PROGRESS", "CREATE_COMPLETE"] {
             assert_eq!(
                 super::delete(Some(status), &deleting, late),
-                Step::TimedOut,
+                StackStep::TimedOut,
                 "{status}"
             );
         }
         // A final state says more than a time-out.
         assert_eq!(
             super::deploy(Some("ROLLBACK_COMPLETE"), &after(Some(Deployed)), late),
-            Step::Failed
+            StackStep::Failed
         );
         assert_eq!(
             super::deploy(Some("CREATE_COMPLETE"), &after(Some(Deployed)), late),
-            Step::Done
+            StackStep::Done
         );
-        assert_eq!(super::delete(None, &deleting, late), Step::Done);
+        assert_eq!(super::delete(None, &deleting, late), StackStep::Done);
     }
 
     #[test]

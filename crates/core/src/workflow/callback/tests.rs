@@ -142,10 +142,10 @@ impl World {
             Actor::Deliver(deliver) => deliver.next(reply),
         };
         match next {
-            Step::Do(command) => self.parties.insert(index, (party, command)),
+            CallbackStep::Do(command) => self.parties.insert(index, (party, command)),
             // Lambda retries a failed event; a forged event is not repeated for ever.
-            Step::Done(End::Unconfirmed) if self.ended => self.deliver(),
-            Step::Done(_) => {}
+            CallbackStep::Done(End::Unconfirmed) if self.ended => self.deliver(),
+            CallbackStep::Done(_) => {}
         }
         self
     }

@@ -104,7 +104,7 @@ fn modules_go_to_the_accounts_that_the_template_names() {
         (
             second,
             [].as_slice(),
-            "deployment.yaml:18: targetAccountMappings[1].accountId: expected 111111111111, the account that Seedflow runs in, or one that the template parameter TargetAccounts names (none), found \"222222222222\"",
+            "deployment.yaml:18: targetAccountMappings[1].accountId: expected 111111111111, Seedflow's own account, or an account of the template parameter TargetAccounts (none), found \"222222222222\"",
         ),
         (
             second,
@@ -114,7 +114,7 @@ fn modules_go_to_the_accounts_that_the_template_names() {
         (
             other_region,
             &["222222222222"],
-            "deployment.yaml:15: targetAccountMappings[0].regionMappings[1].region: expected eu-west-1, the region that Seedflow runs in, unless the template parameter TargetAccounts names its account 111111111111 too, found \"us-east-1\"",
+            "deployment.yaml:15: targetAccountMappings[0].regionMappings[1].region: expected eu-west-1, Seedflow's own region, or the account 111111111111 in the template parameter TargetAccounts, found \"us-east-1\"",
         ),
     ] {
         // Without other errors planning reports it, with all that is wrong with targets.
@@ -357,7 +357,7 @@ fn two_defaults_are_one_if_they_differ_in_the_alias_only() {
     let same = manifest(&mapping("second", "eu-west-1"));
     let warned = warnings(read_manifest(&same));
     assert!(
-        warned.len() == 1 && warned[0].contains(&format!("{expected}, and the same but for the alias")),
+        warned.len() == 1 && warned[0].contains(&format!("{expected}, and differs only in the alias")),
         "{warned:#?}"
     );
     let other = problems_of(&manifest(&mapping("second", "us-east-1")));

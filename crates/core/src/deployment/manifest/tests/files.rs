@@ -24,7 +24,7 @@ fn near_misses_of_file_names_are_reported() {
     ] {
         let problems = found(None, &[(other, module)]);
         let expected =
-            format!("deployment.yaml: the repository has no such file, but {other}; rename that one");
+            format!("deployment.yaml: the repository has no such file, but {other}; rename that file");
         assert_eq!(problems, [expected]);
     }
     let problems = found(Some("live/prod.yaml"), &[("live/prod.yml", module)]);
@@ -33,7 +33,7 @@ fn near_misses_of_file_names_are_reported() {
         let path = format!("modules/c/{other}");
         let problems = found(None, &[("deployment.yaml", module), (&path, SPEC)]);
         assert!(
-            problems[0].contains(&format!("has no deployspec.yaml, but {path}; rename that one")),
+            problems[0].contains(&format!("has no deployspec.yaml, but {path}; rename that file")),
             "{problems:?}"
         );
     }

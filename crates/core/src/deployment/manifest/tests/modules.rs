@@ -171,7 +171,7 @@ fn a_single_modules_folder_is_checked_without_a_deployment() {
         wrong[0].contains("did you mean build?") && wrong[1].starts_with("manifest.yaml: parameter: "),
         "{wrong:#?}"
     );
-    assert!(check(&[("deployspec.yml", SPEC)]).unwrap_err()[0].contains("rename that one"));
+    assert!(check(&[("deployspec.yml", SPEC)]).unwrap_err()[0].contains("rename that file"));
     let misspelt = [
         ("deployspec.yaml", SPEC),
         ("manifest.yml", ""),
@@ -180,8 +180,8 @@ fn a_single_modules_folder_is_checked_without_a_deployment() {
     assert_eq!(
         check(&misspelt).unwrap_err(),
         [
-            "manifest.yaml: the folder has no such file, but manifest.yml, which has no effect; rename that one",
-            "modulestack.yaml: the folder has no such file, but moduleStack.yaml, which has no effect; rename that one",
+            "manifest.yaml: the folder has no such file, but manifest.yml, which has no effect; rename that file",
+            "modulestack.yaml: the folder has no such file, but moduleStack.yaml, which has no effect; rename that file",
         ]
     );
     let template = |text: &'static str| check(&[("deployspec.yaml", SPEC), ("modulestack.yaml", text)]);
@@ -208,7 +208,7 @@ fn the_template_of_a_modules_role_is_checked_with_the_modules_parameters() {
     ]));
     let expected = [
         "deployment.yaml:7: groups[0].modules[0].parameters.dag-path.value: the variable UNSET is not set",
-        "deployment.yaml:10: groups[0].modules[3].path: the folder has no modulestack.yaml, but modules/c/ModuleStack.yml, which has no effect; rename that one",
+        "deployment.yaml:10: groups[0].modules[3].path: the folder has no modulestack.yaml, but modules/c/ModuleStack.yml, which has no effect; rename that file",
         "modules/a/modulestack.yaml:2: Parameters.DagPath: found no value and no default",
         "modules/b/modulestack.yaml:1: Parameters: expected a mapping of parameters, found a list",
     ];
@@ -306,10 +306,10 @@ fn a_former_name_is_that_of_no_other_module() {
         "  - {name: a, path: modules/a, renamedFrom: g/b}\n  - {name: b, path: modules/b, renamedFrom: old}\n  - {name: c, path: modules/c, renamedFrom: g/c}\n  - {name: d, path: modules/a, renamedFrom: old/x-y}\n  - {name: e, path: modules/a, renamedFrom: old-x/y}\n",
     )));
     let expected = [
-        "deployment.yaml:5: groups[0].modules[0].renamedFrom: expected the name that the module itself had before, found \"g/b\", a name that the module g/b of this manifest has; take the other module out, or leave out renamedFrom",
+        "deployment.yaml:5: groups[0].modules[0].renamedFrom: expected a former name of this module, found \"g/b\", the current name of the module g/b in this manifest; remove the other module or renamedFrom",
         "deployment.yaml:6: groups[0].modules[1].renamedFrom: expected the group and the name that the module had before, such as network/vpc, found \"old\"",
-        "deployment.yaml:7: groups[0].modules[2].renamedFrom: expected the name that the module itself had before, found \"g/c\", a name that the module g/c of this manifest has; take the other module out, or leave out renamedFrom",
-        "deployment.yaml:9: groups[0].modules[4].renamedFrom: old-x/y is the former name of two modules, here and in deployment.yaml:8; one of them is another module",
+        "deployment.yaml:7: groups[0].modules[2].renamedFrom: expected a former name of this module, found \"g/c\", the current name of the module g/c in this manifest; remove the other module or renamedFrom",
+        "deployment.yaml:9: groups[0].modules[4].renamedFrom: old-x/y is the former name of two modules, here and in deployment.yaml:8; remove renamedFrom from one of them",
     ];
     let mut sorted = problems.clone();
     sorted.sort();
@@ -323,7 +323,7 @@ fn what_would_meet_is_refused() {
     assert_eq!(
         problems,
         [
-            "deployment.yaml:7: groups[0].modules[2]: duplicate module a/x, which deployment.yaml:6 has too; rename one of them",
+            "deployment.yaml:7: groups[0].modules[2]: duplicate module a/x, also in deployment.yaml:6; rename one of them",
             "deployment.yaml:10: groups[1].modules[0]: the modules a-b/c and a/b-c (deployment.yaml:5) would share the path a-b-c; rename one of them",
             "deployment.yaml:11: groups[2]: duplicate group \"a\"; put the modules of both into one",
         ]

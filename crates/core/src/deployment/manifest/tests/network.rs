@@ -40,7 +40,7 @@ fn a_network_that_is_not_whole_is_no_build_outside_of_it() {
         ),
         (
             "vpcId: {valueFrom: {parameterValue: global}}, privateSubnetIds: [subnet-1], securityGroupIds: [sg-1]",
-            "network.vpcId.valueFrom.parameterValue: \"global\" doesn't stand in parametersRegional",
+            "network.vpcId.valueFrom.parameterValue: expected a key of the region's parametersRegional, found \"global\"",
         ),
         (
             "vpcId: vpc-1, privateSubnetIds: [sg-1], securityGroupIds: [sg-1]",

@@ -88,7 +88,7 @@ fn a_fetched_source_is_checked_like_the_repository() {
         ),
         (
             &[complete[0], complete[2], ("net/dns/deployspec.yml", SPEC)][..],
-            "groups[0].modules[1].path: the folder has no deployspec.yaml, but net/dns/deployspec.yml; rename that one",
+            "groups[0].modules[1].path: the folder has no deployspec.yaml, but net/dns/deployspec.yml; rename that file",
         ),
     ] {
         let problems = problems(check_remote(files));

@@ -114,13 +114,13 @@ fn a_value_that_yaml_reads_otherwise_than_it_looks_is_warned_of() {
     for (text, expected) in [
         (
             "3.10",
-            "deployment.yaml:10: groups[0].modules[0].parameters.x.value: 3.10 is read as 3.1, as YAML 1.1 has it; if the text is meant, put it into quotes: \"3.10\"",
+            "deployment.yaml:10: groups[0].modules[0].parameters.x.value: 3.10 is read as 3.1 (YAML 1.1); to get the text, put it into quotes: \"3.10\"",
         ),
         ("012", "012 is read as 10"),
         ("12:30", "12:30 is read as 750"),
         ("NO", "NO is read as false"),
         ("1_000", "1_000 is read as 1000"),
-        ("2024-01-31", "2024-01-31 is a date to seed-farmer"),
+        ("2024-01-31", "seed-farmer reads 2024-01-31 as a date"),
     ] {
         let warnings = warnings(read_manifest(&value(text)));
         assert!(

@@ -40,7 +40,7 @@ fn a_module_that_moves_says_so_and_counts_as_destroyed_for_a_policy() {
     assert_eq!(planned("data/store").redeploy_if_changed, ["net/vpc"]);
 
     // Whatever destroys it needs its old target.
-    let left = |plan: &Plan| targets::left(plan, &State::of(&deployment(), stored.clone()));
+    let left = |plan: &Plan| targets::left(plan, &DeploymentState::of(&deployment(), stored.clone()));
     let there: Target = "222222222222/eu-west-1".parse().unwrap();
     let vpc = BTreeMap::from([(there, vec![ModuleRef::parse("module", "net/vpc").unwrap()])]);
     assert_eq!(left(&plan), vpc);

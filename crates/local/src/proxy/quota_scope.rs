@@ -13,7 +13,7 @@ use super::classify::{Call, signature};
 
 /// An account and a region.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct QuotaScope {
     pub account: String,
     /// Empty for a request that is not signed.
     pub region: String,
@@ -35,10 +35,10 @@ impl Accounts {
     }
 
     /// Where a request is.
-    pub fn place(&self, head: &Parts) -> Place {
+    pub fn scope(&self, head: &Parts) -> QuotaScope {
         let signed = signature(head);
         let (key, region) = signed.map_or_else(Default::default, |signed| (signed.key, signed.region));
-        Place {
+        QuotaScope {
             account: self.account(&key),
             region,
         }
@@ -79,7 +79,7 @@ fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    fn place(accounts: &Accounts, credential: Option<&str>) -> (String, String) {
+    fn scope(accounts: &Accounts, credential: Option<&str>) -> (String, String) {
         let mut request = hyper::Request::builder().uri("/");
         if let Some(credential) = credential {
             let signature = format!(
@@ -87,7 +87,7 @@ mod tests {
             );
             request = request.header("authorization", signature);
         }
-        let found = accounts.place(&request.body(()).unwrap().into_parts().0);
+        let found = accounts.scope(&request.body(()).unwrap().into_parts().0);
         (found.account, found.region)
     }
 
@@ -95,10 +95,10 @@ mod tests {
     fn a_request_is_in_the_account_of_its_key_and_the_region_of_its_signature() {
         let accounts = Accounts::new("111122223333");
         let at = |account: &str, region: &str| (account.to_owned(), region.to_owned());
-        let of = |key| place(&accounts, Some(key));
+        let of = |key| scope(&accounts, Some(key));
         assert_eq!(of("222222222222"), at("222222222222", "eu-west-1"));
         assert_eq!(of("ASIAFUNCTION"), at("111122223333", "eu-west-1"));
-        assert_eq!(place(&accounts, None), at("111122223333", ""));
+        assert_eq!(scope(&accounts, None), at("111122223333", ""));
         accounts.learn(
             b"<AssumeRoleResult><Credentials><AccessKeyId>ASIAROLE</AccessKeyId></Credentials><AssumedRoleUser>\
               <Arn>arn:aws:sts::333333333333:assumed-role/r/s</Arn></AssumedRoleUser></AssumeRoleResult>",

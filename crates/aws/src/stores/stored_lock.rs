@@ -1,4 +1,4 @@
-//! Checks the lock before each write.
+//! The stored lock: it is read here, and checked before each write.
 //!
 //! Parameter Store has no compare-and-set, so only this check keeps a function from writing after its execution has ended;
 //! decision 21 describes the remaining window.
