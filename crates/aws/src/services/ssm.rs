@@ -13,6 +13,7 @@ use seedflow_core::ids::{ModuleId, ParameterKind};
 use seedflow_core::module::fingerprint::Version;
 use seedflow_core::module::stored_parameters::{ModuleParameters, Text};
 use seedflow_core::workflow::pacing;
+use seedflow_core::workflow::pacing::ReadPace;
 
 use crate::runtime::config::OF_A_FUNCTION;
 use crate::runtime::failure::{SdkFailure, failure};
@@ -31,6 +32,21 @@ pub struct ParameterStore {
     unretried: Client,
     /// How long a refused call is made again.
     patience: Duration,
+}
+
+/// Reads that follow each other.
+struct Pages {
+    begun: Instant,
+    pace: ReadPace,
+}
+
+impl Pages {
+    fn begin() -> Self {
+        Self {
+            begun: Instant::now(),
+            pace: ReadPace::default(),
+        }
+    }
 }
 
 /// A parameter's text and version.
@@ -80,16 +96,25 @@ impl ParameterStore {
         }
     }
 
+    /// Makes a read after others, as soon as it isn't refused because of them.
+    async fn read_page<T>(&self, pages: &mut Pages, call: impl AsyncFn() -> Result<T>) -> Result<T> {
+        tokio::time::sleep(pages.pace.wait(pages.begun.elapsed())).await;
+        let page = self.paced(pacing::READS, call).await?;
+        pages.pace.answered(pages.begun.elapsed());
+        Ok(page)
+    }
+
     /// The existing parameters among these names, in calls of ten. Values of secure strings stay encrypted.
     pub async fn get(&self, names: &[String]) -> Result<BTreeMap<String, Parameter>> {
         let mut found = BTreeMap::new();
+        let mut pages = Pages::begin();
         for names in names.chunks(NAMES_A_CALL) {
             let read = async || {
                 let request = self.unretried.get_parameters();
                 let answer = request.set_names(Some(names.to_vec())).send().await;
                 answer.map_err(|e| failure(&format!("SSM GetParameters {}", names.join(", ")), &e))
             };
-            let answer = self.paced(pacing::READS, read).await?;
+            let answer = self.read_page(&mut pages, read).await?;
             for parameter in answer.parameters.unwrap_or_default() {
                 let version = Version {
                     number: parameter.version,
@@ -115,6 +140,7 @@ impl ParameterStore {
     /// The same, with the modification time of each.
     pub async fn below_dated(&self, path: &str) -> Result<Vec<Found>> {
         let (mut found, mut token) = (Vec::new(), None);
+        let mut pages = Pages::begin();
         loop {
             let read = async || {
                 let request = self.unretried.get_parameters_by_path().path(path);
@@ -122,7 +148,7 @@ impl ParameterStore {
                 let answer = request.set_next_token(token.clone()).send().await;
                 answer.map_err(|e| failure(&format!("SSM GetParametersByPath {path}"), &e))
             };
-            let page = self.paced(pacing::READS, read).await?;
+            let page = self.read_page(&mut pages, read).await?;
             let parameters = page.parameters.unwrap_or_default().into_iter();
             found.extend(parameters.filter_map(|parameter| {
                 let modified = parameter.last_modified_date;
