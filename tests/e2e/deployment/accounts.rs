@@ -366,7 +366,7 @@ fn modules_of_several_accounts_and_regions_are_deployed_moved_and_destroyed() {
             "the target 222222222222/eu-west-2 is not ready",
             &format!("{bootstrap} eu-west-2 --account 222222222222`"),
             "the target 111122223333/eu-west-3 is not ready",
-            "one that the template parameter TargetAccounts names (111122223333, 222222222222, 333333333333), found \"555555555555\"",
+            "an account of the template parameter TargetAccounts (111122223333, 222222222222, 333333333333), found \"555555555555\"",
             "apps/data can't be destroyed: the target 333333333333/ap-south-1 is not ready",
         ] {
             assert!(refused.cause.contains(said), "{said}: {}", refused.cause);

@@ -47,6 +47,13 @@ impl Pages {
             pace: ReadPace::default(),
         }
     }
+
+    async fn wait(&self) {
+        let wait = self.pace.wait(self.begun.elapsed());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
 }
 
 /// A parameter's text and version.
@@ -96,10 +103,17 @@ impl ParameterStore {
         }
     }
 
-    /// Makes a read after others, as soon as it isn't refused because of them.
+    /// Makes a read after others. Once one is refused, each waits until those before it leave room.
     async fn read_page<T>(&self, pages: &mut Pages, call: impl AsyncFn() -> Result<T>) -> Result<T> {
-        tokio::time::sleep(pages.pace.wait(pages.begun.elapsed())).await;
-        let page = self.paced(pacing::READS, call).await?;
+        pages.wait().await;
+        let page = match call().await {
+            Err(error) if PASSING.contains(&error.name) => {
+                pages.pace.refused();
+                pages.wait().await;
+                self.paced(pacing::READS, call).await?
+            }
+            answered => answered?,
+        };
         pages.pace.answered(pages.begun.elapsed());
         Ok(page)
     }

@@ -236,7 +236,7 @@ fn the_smallest_manifest() {
     assert!(module.parameters.is_empty() && module.build.is_empty());
     assert!(!module.options.redeploy_with_dependencies);
     assert_eq!(read_manifest("name: prod\ngroups: []\n").unwrap().groups, []);
-    assert!(warnings(read_manifest("name: prod\ngroups: []\n"))[0].contains("destroys whatever"));
+    assert!(warnings(read_manifest("name: prod\ngroups: []\n"))[0].contains("destroys everything"));
 }
 
 #[test]

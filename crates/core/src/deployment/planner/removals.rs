@@ -24,9 +24,10 @@ impl Planner<'_> {
             .filter(|module| !kept.contains(*module) && self.planning.only.covers(&self.id(module)))
             .cloned()
             .collect();
+        let by_name = self.by_name(&deployed);
         let consumes: BTreeMap<ModuleRef, BTreeSet<ModuleRef>> = deployed
             .iter()
-            .map(|module| (module.clone(), self.consumed_by(module, &deployed)))
+            .map(|module| (module.clone(), self.consumed_by(module, &by_name)))
             .collect();
         for wave in order::destroying(&going, &consumes, groups) {
             let planned: Vec<PlannedModule> = wave
@@ -104,20 +105,29 @@ impl Planner<'_> {
         }
     }
 
-    /// The modules whose values a module was deployed with.
-    fn consumed_by(&self, module: &ModuleRef, deployed: &BTreeSet<ModuleRef>) -> BTreeSet<ModuleRef> {
-        let names = self
-            .planning
-            .state
-            .fingerprint(&self.id(module))
-            .map(|found| found.consumes);
-        let names = names.unwrap_or_default();
-        let is_named = |other: &&ModuleRef| {
-            let status = self.planning.state.status_of(&self.id(other)).ok().flatten();
+    /// The modules by each name that they have or had. A name that one had may be that of another now.
+    fn by_name(&self, deployed: &BTreeSet<ModuleRef>) -> BTreeMap<String, BTreeSet<ModuleRef>> {
+        let mut by_name: BTreeMap<String, BTreeSet<ModuleRef>> = BTreeMap::new();
+        for module in deployed {
+            let status = self.planning.state.status_of(&self.id(module)).ok().flatten();
             let former = status.map(|status| status.former_names).unwrap_or_default();
-            let mut all = former.iter().chain([*other]);
-            all.any(|name| names.contains(&name.to_string()))
-        };
-        deployed.iter().filter(is_named).cloned().collect()
+            for name in former.iter().chain([module]) {
+                let named = by_name.entry(name.to_string()).or_default();
+                named.insert(module.clone());
+            }
+        }
+        by_name
+    }
+
+    /// The modules whose values a module was deployed with.
+    fn consumed_by(
+        &self,
+        module: &ModuleRef,
+        by_name: &BTreeMap<String, BTreeSet<ModuleRef>>,
+    ) -> BTreeSet<ModuleRef> {
+        let fingerprint = self.planning.state.fingerprint(&self.id(module));
+        let names = fingerprint.map(|found| found.consumes).unwrap_or_default();
+        let consumed = names.iter().filter_map(|name| by_name.get(name));
+        consumed.flatten().cloned().collect()
     }
 }

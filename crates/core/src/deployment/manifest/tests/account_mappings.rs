@@ -109,7 +109,7 @@ fn modules_go_to_the_accounts_that_the_template_names() {
         (
             second,
             &["333333333333"],
-            "one that the template parameter TargetAccounts names (333333333333)",
+            "an account of the template parameter TargetAccounts (333333333333)",
         ),
         (
             other_region,
