@@ -159,7 +159,7 @@ fn rules_refuse_and_warn_and_allow_nothing_if_they_can_not_be_evaluated() {
         assert_refused(
             &stack.deploy_with(&renamed, &module, alone).await,
             "DeniedByPolicy",
-            "expected a module that is renamed to be part of a plan",
+            "expected a module that is renamed to be part of its deployment's plan",
         );
         stack.released(&renamed).await;
         let stored: Vec<String> = stack.parameters(&store).await.into_keys().collect();
