@@ -118,7 +118,9 @@ fn what_a_module_published_and_printed_is_shown() {
         assert_eq!(outputs.json(), json!({}));
         let missing = read(stack, &["metadata", "dev/network/vpc", "Nothing"]).await;
         assert!(
-            missing.code == Some(4) && missing.err.contains("its metadata (") && missing.err.contains("Value"),
+            missing.code == Some(4)
+                && missing.err.contains("its metadata (")
+                && missing.err.contains("Value"),
             "{missing:?}"
         );
 
