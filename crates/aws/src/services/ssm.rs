@@ -48,11 +48,19 @@ impl Pages {
         }
     }
 
-    async fn wait(&self) {
-        let wait = self.pace.wait(self.begun.elapsed());
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
+    /// How long the next read has to wait.
+    fn wait(&self) -> Duration {
+        self.pace.wait(self.begun.elapsed())
+    }
+
+    /// How long a refused read has to wait: a pause, or until the reads before it leave room.
+    fn refused(&mut self, pause: Duration) -> Duration {
+        self.pace.refused();
+        pause.max(self.wait())
+    }
+
+    fn answered(&mut self) {
+        self.pace.answered(self.begun.elapsed());
     }
 }
 
@@ -88,8 +96,13 @@ impl ParameterStore {
     }
 
     /// Makes a call again as long as it is refused for the moment: the account has few of them a second, for all executions
-    /// together.
-    async fn paced<T>(&self, mean: Duration, call: impl AsyncFn() -> Result<T>) -> Result<T> {
+    /// together. `refused` may make a pause longer.
+    async fn paced<T>(
+        &self,
+        mean: Duration,
+        call: impl AsyncFn() -> Result<T>,
+        mut refused: impl FnMut(Duration) -> Duration,
+    ) -> Result<T> {
         let begun = Instant::now();
         loop {
             let error = match call().await {
@@ -97,7 +110,7 @@ impl ParameterStore {
                 ended => return ended,
             };
             match pacing::pause(self.patience, begun.elapsed(), mean, fastrand::f64()) {
-                Some(pause) => tokio::time::sleep(pause).await,
+                Some(pause) => tokio::time::sleep(refused(pause)).await,
                 None => return Err(error),
             }
         }
@@ -105,16 +118,14 @@ impl ParameterStore {
 
     /// Makes a read after others. Once one is refused, each waits until those before it leave room.
     async fn read_page<T>(&self, pages: &mut Pages, call: impl AsyncFn() -> Result<T>) -> Result<T> {
-        pages.wait().await;
-        let page = match call().await {
-            Err(error) if PASSING.contains(&error.name) => {
-                pages.pace.refused();
-                pages.wait().await;
-                self.paced(pacing::READS, call).await?
-            }
-            answered => answered?,
-        };
-        pages.pace.answered(pages.begun.elapsed());
+        let wait = pages.wait();
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        let page = self
+            .paced(pacing::READS, call, |pause| pages.refused(pause))
+            .await?;
+        pages.answered();
         Ok(page)
     }
 
@@ -240,8 +251,8 @@ impl ParameterStore {
     /// Writes a parameter. The tier is always Intelligent-Tiering: standard up to 4 KB, advanced above. A plain standard
     /// write would be refused once a parameter has been advanced (PutParameter, `Tier`; decision 8).
     pub async fn put(&self, name: &str, text: &Text) -> Result<()> {
-        self.paced(pacing::WRITES, async || self.put_once(name, text).await)
-            .await
+        let put = async || self.put_once(name, text).await;
+        self.paced(pacing::WRITES, put, |pause| pause).await
     }
 
     async fn put_once(&self, name: &str, text: &Text) -> Result<()> {

@@ -3,7 +3,7 @@
 //! A function writes one JSON line to its log, and CloudWatch extracts metrics from it (Amazon CloudWatch User Guide,
 //! "Specification: Embedded metric format"): no API call, no permission, no agent. The dimension is the stack. A
 //! measurement in another account or region is written a second time, with account and region as further dimensions.
-//! There is no dimension for modules, because each further value of a dimension is another metric to pay for. The context
+//! Modules have no dimension, because each further value of a dimension is another metric to pay for. The context
 //! ([`LogContext`]) is beside the numbers, where Logs Insights finds it.
 //!
 //! The function that wrote a status counts it, after the write. A repeated call finds its status stored and counts nothing.

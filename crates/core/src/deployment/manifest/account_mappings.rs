@@ -129,7 +129,7 @@ impl Mappings {
                 Ok(target) if home.is(&target) || maxima.may_target(id) => {}
                 Ok(target) if *id == home.account => {
                     let allowed = format!(
-                        "{}, Seedflow's own region, or the account {id} in the template parameter TargetAccounts",
+                        "{}, Seedflow's own region, unless the template parameter TargetAccounts has the account {id}",
                         home.region
                     );
                     let message = expected(format!("\"{}\"", region.name), allowed);

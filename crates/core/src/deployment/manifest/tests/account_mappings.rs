@@ -114,7 +114,7 @@ fn modules_go_to_the_accounts_that_the_template_names() {
         (
             other_region,
             &["222222222222"],
-            "deployment.yaml:15: targetAccountMappings[0].regionMappings[1].region: expected eu-west-1, Seedflow's own region, or the account 111111111111 in the template parameter TargetAccounts, found \"us-east-1\"",
+            "deployment.yaml:15: targetAccountMappings[0].regionMappings[1].region: expected eu-west-1, Seedflow's own region, unless the template parameter TargetAccounts has the account 111111111111, found \"us-east-1\"",
         ),
     ] {
         // Without other errors planning reports it, with all that is wrong with targets.
